@@ -1,0 +1,1 @@
+"""The analyst's and the central team's side: SDK and the command datalabbet."""

@@ -1,0 +1,1 @@
+"""Who takes part: the certificate authority, enrolment, presence, the catalogue."""

@@ -1,0 +1,1 @@
+"""The adapter to Flower: a grid over our own streams, and the strategies."""

@@ -1,0 +1,1 @@
+"""What a finished run releases: model files, card and record."""

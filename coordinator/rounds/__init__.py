@@ -1,0 +1,1 @@
+"""Runs: their states, their rounds, their resumption."""

@@ -1,0 +1,1 @@
+"""The gRPC servicers: parse, call, serialise."""

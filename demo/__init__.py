@@ -1,0 +1,1 @@
+"""A federation to try: data, departments and a study."""

@@ -1,0 +1,1 @@
+"""The mathematics: frozen values and pure functions, with no I/O of their own."""

@@ -1,0 +1,1 @@
+"""Model families, their one encoding and their prediction."""

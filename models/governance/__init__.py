@@ -1,0 +1,1 @@
+"""Studies, approvals, releases and the states they pass through."""

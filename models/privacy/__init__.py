@@ -1,0 +1,1 @@
+"""Mechanisms, plans and accounting: what protects a resident, and what it costs."""

@@ -1,0 +1,1 @@
+"""A department's service: the only code that opens records."""

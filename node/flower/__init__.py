@@ -1,0 +1,1 @@
+"""The adapter to Flower: the node's installed ClientApp."""

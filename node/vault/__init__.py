@@ -1,0 +1,1 @@
+"""Opens records. Importable by node.work only."""

@@ -1,0 +1,1 @@
+"""From records to releases: every public function gives a Release."""

@@ -1,0 +1,1 @@
+"""What may cross: the wire definitions, their generated stubs and the only parser."""
