@@ -18,7 +18,7 @@ from models.errors import FieldProblem, InvalidDocumentError
 T = TypeVar("T")
 
 
-_adapter: Callable[[type[Any]], TypeAdapter[Any]] = cache(TypeAdapter)
+_adapter: Callable[[type[Any]], TypeAdapter[Any]] = cache(TypeAdapter)  # type: ignore[assignment]  # a class is hashable; typeshed asks for Hashable
 
 
 def read(kind: type[T], mapping: object, *, what: str) -> T:
