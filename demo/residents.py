@@ -1,0 +1,84 @@
+"""The demo's data: real people, from a public experiment, as a small federation would hold them.
+
+The RAND Health Insurance Experiment (1974-1982; public domain, shipped with statsmodels) has
+20,190 person-years. The file has no person id: consecutive rows with the same health and
+insurance are taken as one person, which gives 5,245 people, most with three or five years.
+The outcome: five or more visits to a physician in the year.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from statsmodels.datasets import randhie
+
+DEPARTMENTS = ("social-services", "labour-market", "schools", "health-care")
+"""The four departments, and how the demo's people fall on them: 35, 30, 20 and 15 %."""
+
+_SHARES = (0.35, 0.65, 0.85, 1.0)
+_TEST_SHARE = 0.2
+_SAME_PERSON = ["lncoins", "idp", "fmde", "physlm", "disea", "hlthg", "hlthf", "hlthp"]
+_COINSURANCE = {0: "free", 25: "25 %", 50: "50 %", 95: "95 %", 100: "100 %"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoData:
+    """What each department holds, and what nobody holds.
+
+    Attributes:
+        departments: rows of each department, with the column `resident`.
+        test: rows of residents that no department has, kept for an independent comparison.
+    """
+
+    departments: dict[str, pd.DataFrame]
+    test: pd.DataFrame
+
+    def pooled(self) -> pd.DataFrame:
+        """Give all departments' rows together, which the law forbids and the demo compares with."""
+        return pd.concat(self.departments.values(), ignore_index=True)
+
+
+def load() -> DemoData:
+    """Give the demo's residents, split the same way every time by a hash of the resident."""
+    raw = randhie.load_pandas().data
+    rows = _readable(raw)
+    place = rows["resident"].map(_fraction)
+    inside = place >= _TEST_SHARE
+    place = (place - _TEST_SHARE) / (1 - _TEST_SHARE)
+    home = np.searchsorted(_SHARES, place, side="right")
+    return DemoData(
+        departments={
+            name: rows[inside & (home == number)].reset_index(drop=True)
+            for number, name in enumerate(DEPARTMENTS)
+        },
+        test=rows[~inside].reset_index(drop=True),
+    )
+
+
+def _readable(raw: pd.DataFrame) -> pd.DataFrame:
+    person = (raw[_SAME_PERSON] != raw[_SAME_PERSON].shift()).any(axis=1).cumsum()
+    health = np.select(
+        [raw["hlthp"] == 1, raw["hlthf"] == 1, raw["hlthg"] == 1],
+        ["poor", "fair", "good"],
+        default="excellent",
+    )
+    coinsurance = np.expm1(raw["lncoins"]).round().astype(int)
+    return pd.DataFrame(
+        {
+            "resident": person.map("P{:05d}".format),
+            "coinsurance": coinsurance.map(_COINSURANCE),
+            "individual_plan": np.where(raw["idp"] == 1, "true", "false"),
+            "incentive": raw["lpi"].round(4),
+            "expense_limit": raw["fmde"].round(4),
+            "limitation": raw["physlm"].round(4),
+            "diseases": raw["disea"].round(2),
+            "health": health,
+            "many_visits": np.where(raw["mdvis"] >= 5, "yes", "no"),  # noqa: PLR2004
+        }
+    )
+
+
+def _fraction(resident: str) -> float:
+    """Give a number in [0, 1) that depends on the resident alone."""
+    return int.from_bytes(hashlib.sha256(resident.encode()).digest()[:6], "big") / 2**48
