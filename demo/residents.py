@@ -14,9 +14,15 @@ import pandas as pd
 from statsmodels.datasets import randhie
 
 DEPARTMENTS = ("social-services", "labour-market", "schools", "health-care")
-"""The four departments, and how the demo's people fall on them: 35, 30, 20 and 15 %."""
+"""The four departments; each has the people of one kind of insurance, so that they differ."""
 
-_SHARES = (0.35, 0.65, 0.85, 1.0)
+_HOMES = {
+    "free": "social-services",
+    "25 %": "labour-market",
+    "95 %": "schools",
+    "50 %": "health-care",
+    "100 %": "health-care",
+}
 _TEST_SHARE = 0.2
 _SAME_PERSON = ["lncoins", "idp", "fmde", "physlm", "disea", "hlthg", "hlthf", "hlthp"]
 _COINSURANCE = {0: "free", 25: "25 %", 50: "50 %", 95: "95 %", 100: "100 %"}
@@ -43,14 +49,11 @@ def load() -> DemoData:
     """Give the demo's residents, split the same way every time by a hash of the resident."""
     raw = randhie.load_pandas().data
     rows = _readable(raw)
-    place = rows["resident"].map(_fraction)
-    inside = place >= _TEST_SHARE
-    place = (place - _TEST_SHARE) / (1 - _TEST_SHARE)
-    home = np.searchsorted(_SHARES, place, side="right")
+    inside = rows["resident"].map(_fraction) >= _TEST_SHARE
+    home = rows["coinsurance"].map(_HOMES)
     return DemoData(
         departments={
-            name: rows[inside & (home == number)].reset_index(drop=True)
-            for number, name in enumerate(DEPARTMENTS)
+            name: rows[inside & (home == name)].reset_index(drop=True) for name in DEPARTMENTS
         },
         test=rows[~inside].reset_index(drop=True),
     )

@@ -49,6 +49,18 @@ class ConnectionFailedError(DatalabbetError):
     exit_code = 2
 
 
+class UnauthenticatedError(ConnectionFailedError):
+    """A certificate or token is missing, wrong, used, expired or revoked."""
+
+    code = "UNAUTHENTICATED"
+
+
+class NotAllowedError(ConnectionFailedError):
+    """The certificate is good, but its role may not do this."""
+
+    code = "NOT_ALLOWED"
+
+
 class DeadlineError(DatalabbetError):
     """The answer did not come in time; asking again is safe."""
 
@@ -61,6 +73,12 @@ class RefusedError(DatalabbetError):
 
     code = "REFUSED"
     exit_code = 1
+
+
+class AlreadyExistsError(RefusedError):
+    """Something else has that name already."""
+
+    code = "ALREADY_EXISTS"
 
 
 class BudgetExhaustedError(RefusedError):
@@ -81,6 +99,13 @@ class ProtocolViolationError(DatalabbetError):
 
     code = "PROTOCOL_VIOLATION"
     exit_code = 5
+
+
+class StorageError(DatalabbetError):
+    """A disk or database did not take what was written; nothing was changed."""
+
+    code = "STORAGE"
+    exit_code = 1
 
 
 class AccountingError(DatalabbetError):

@@ -91,6 +91,13 @@ class NoiseMultiplier(Quantity):
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class NoiseVariance(Quantity):
+    """Variance of the noise in one cell of a released sum; 0 where none was added."""
+
+    closed: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class SamplingRate(Quantity):
     """The probability with which a resident is in one step's sample, independently."""
 

@@ -116,6 +116,8 @@ class CategoryColumn:
 
 def _kind(value: object) -> str | None:
     kind = value.get("type", "string") if isinstance(value, dict) else getattr(value, "type", None)
+    if not isinstance(kind, str):
+        return None
     if kind in {"integer", "number"}:
         return "numeric"
     return "category" if kind in {"string", "boolean"} else None

@@ -172,6 +172,11 @@ def _wrap(document: object) -> Document:
     return Document(json=documents.write(document))
 
 
+def read_empty(message: Message) -> None:
+    """Refuse unknown fields in a message that has nothing to say."""
+    _known(message)
+
+
 # --- enrolment -----------------------------------------------------------------------------
 
 

@@ -16,11 +16,15 @@ _CODES: dict[type[errors.DatalabbetError], int] = {
     errors.InvalidDocumentError: code_pb2.INVALID_ARGUMENT,
     errors.NotFoundError: code_pb2.NOT_FOUND,
     errors.UsageError: code_pb2.INVALID_ARGUMENT,
+    errors.UnauthenticatedError: code_pb2.UNAUTHENTICATED,
+    errors.NotAllowedError: code_pb2.PERMISSION_DENIED,
+    errors.AlreadyExistsError: code_pb2.ALREADY_EXISTS,
     errors.BudgetExhaustedError: code_pb2.RESOURCE_EXHAUSTED,
     errors.RefusedError: code_pb2.FAILED_PRECONDITION,
     errors.ProtocolViolationError: code_pb2.INVALID_ARGUMENT,
     errors.DeadlineError: code_pb2.DEADLINE_EXCEEDED,
     errors.ConnectionFailedError: code_pb2.UNAVAILABLE,
+    errors.StorageError: code_pb2.UNAVAILABLE,
 }
 _CLASSES = {
     kind.code: kind
@@ -28,10 +32,16 @@ _CLASSES = {
         errors.UsageError,
         errors.NotFoundError,
         errors.ConfigurationError,
+        errors.ConnectionFailedError,
+        errors.UnauthenticatedError,
+        errors.NotAllowedError,
+        errors.DeadlineError,
         errors.RefusedError,
+        errors.AlreadyExistsError,
         errors.BudgetExhaustedError,
         errors.RunFailedError,
         errors.ProtocolViolationError,
+        errors.StorageError,
         errors.AccountingError,
         errors.DataContractError,
     )
@@ -78,6 +88,10 @@ def restore(error: grpc.RpcError, *, doing: str) -> errors.DatalabbetError:
             f"{doing}: the coordinator cannot be reached",
             hint="Check the address, the network and that both certificates are valid.",
         )
+    if code in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED}:
+        return errors.ConnectionFailedError(
+            f"{doing}: the coordinator is busy or ended the call", hint="Try again."
+        )
     return errors.DatalabbetError(f"{doing}: the coordinator failed ({code.name})")
 
 
@@ -105,6 +119,4 @@ def _from_details(status: status_pb2.Status) -> errors.DatalabbetError | None:
         )
         what = status.message.partition(" is not valid:")[0]
         return errors.InvalidDocumentError(what, problems, hint=hint)
-    if status.code in {code_pb2.UNAUTHENTICATED, code_pb2.PERMISSION_DENIED}:
-        return errors.ConnectionFailedError(status.message, hint=hint)
     return _CLASSES.get(info.reason, errors.DatalabbetError)(status.message, hint=hint)

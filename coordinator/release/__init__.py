@@ -1,1 +1,5 @@
-"""What a finished run releases: model files, card and record."""
+"""Release: what a finished run gives to analysts and to the public."""
+
+from coordinator.release.bundle import ReleaseBundle, build
+
+__all__ = ["ReleaseBundle", "build"]

@@ -234,7 +234,7 @@ def resolve(draft: StudyDraft, declarations: dict[str, Declaration | None]) -> S
             if column is None:
                 text = f"{department} does not declare the column {name}"
                 problems.append(FieldProblem(field=field, problem=text))
-            elif not _same_codes(chosen.setdefault(name, column), column):
+            elif not same_codes(chosen.setdefault(name, column), column):
                 text = f"{department} declares {name} with another type, bounds or categories"
                 problems.append(FieldProblem(field=field, problem=text))
     what = f"the study {draft.study}"
@@ -245,7 +245,7 @@ def resolve(draft: StudyDraft, declarations: dict[str, Declaration | None]) -> S
     return documents.read(Study, mapping, what=what)
 
 
-def _same_codes(one: NumericColumn | CategoryColumn, other: NumericColumn | CategoryColumn) -> bool:
+def same_codes(one: NumericColumn | CategoryColumn, other: NumericColumn | CategoryColumn) -> bool:
     """Tell whether two columns encode alike; wording and sensitivity may differ."""
     if (one.type, one.missing is None) != (other.type, other.missing is None):
         return False

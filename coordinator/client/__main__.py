@@ -1,0 +1,5 @@
+"""`python -m coordinator.client` is the command `datalabbet`."""
+
+from coordinator.client.cli import main
+
+main()

@@ -1,0 +1,179 @@
+"""One run's training: questions to the cohort, and the strategy that folds the answers."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message
+
+from coordinator.flower import replies, strategies
+from coordinator.flower.grid import StreamGrid
+from coordinator.flower.replies import Form
+from models.errors import ProtocolViolationError, RunFailedError
+from models.families import network
+from models.governance import answers
+from models.governance.answers import Fault
+from models.governance.study import Study
+
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+_log = logging.getLogger(__name__)
+
+FIRST_ATTEMPT = 1
+"""A round that is asked again is the same step: nodes give the answer that they have paid for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A checked answer of one department; `message` is what strategies read."""
+
+    arrays: Arrays
+    weight: float
+    message: Message
+
+
+class Question:
+    """One step asked of the whole cohort.
+
+    Attributes:
+        answers: the checked answers, by department.
+        faults: departments that said they did not do the step, and why.
+        misfits: departments whose answer is not one to this question.
+    """
+
+    def __init__(
+        self,
+        *,
+        grid: StreamGrid,
+        names: Mapping[int, str],
+        messages: Iterable[Message],
+        forms: Mapping[str, Form],
+    ) -> None:
+        self._grid = grid
+        self._forms = forms
+        self._messages = {names[m.metadata.dst_node_id]: m for m in messages}
+        self._open = dict(
+            zip(grid.push_messages(self._messages.values()), self._messages, strict=True)
+        )
+        self.answers: dict[str, Answer] = {}
+        self.faults: dict[str, Fault] = {}
+        self.misfits: set[str] = set()
+
+    def collect(self) -> None:
+        """Take what has come in since the last call."""
+        for message_id, message in self._grid.take(tuple(self._open)).items():
+            department = self._open.pop(message_id)
+            if message is not None and message.has_error():
+                self.faults[department] = answers.read(message.error.reason or "")
+                continue
+            try:
+                self.answers[department] = self._read(message)
+            except ProtocolViolationError as error:
+                _log.warning("run %s: %s sent %s", self._grid.run.run_id, department, error)
+                self.misfits.add(department)
+
+    def _read(self, message: Message | None) -> Answer:
+        if message is None:
+            raise ProtocolViolationError("what is not a message")
+        arrays, weight = replies.read(message, self._forms)
+        return Answer(arrays=arrays, weight=weight, message=message)
+
+    def again(self, department: str) -> None:
+        """Ask a department that failed once more."""
+        del self.faults[department]
+        [message_id] = self._grid.push_messages([self._messages[department]])
+        self._open[message_id] = department
+
+    def close(self) -> None:
+        """Wait for no further answers."""
+        self._grid.forget(tuple(self._open))
+
+
+class Engine:
+    """A study's parameters and strategy, over the grid of one run.
+
+    Args:
+        study: what is trained.
+        run_id: the run.
+        nodes: the node id of each department of the study.
+        histograms: the arrays that an answer to the evaluation holds.
+    """
+
+    def __init__(
+        self, *, study: Study, run_id: int, nodes: Mapping[str, int], histograms: Mapping[str, Form]
+    ) -> None:
+        self._spec = network.NetworkSpec.of(study)
+        self._names = {node_id: department for department, node_id in nodes.items()}
+        self._nodes = dict(nodes)
+        self._strategy = strategies.strategy_of(study)
+        self._forms = {
+            name: Form(dtype="float32", shape=shape)
+            for name, shape in network.shapes(self._spec).items()
+        }
+        self._histograms = histograms
+        self.parameters: dict[str, network.Floats] = network.initial(study)
+        limit = max(replies.room(self._forms), replies.room(histograms))
+        self.grid = StreamGrid(run_id=run_id, nodes=nodes, limit=limit)
+
+    def ask_training(self, round_number: int) -> Question:
+        """Ask the cohort to train from the present parameters."""
+        return self._ask(self._strategy.configure_train, round_number, self._forms)
+
+    def ask_evaluation(self, round_number: int) -> Question:
+        """Ask the cohort to evaluate the present parameters, which `round_number` made."""
+        return self._ask(self._strategy.configure_evaluate, round_number, self._histograms)
+
+    def _ask(
+        self,
+        configure: Callable[[int, ArrayRecord, ConfigRecord, StreamGrid], Iterable[Message]],
+        round_number: int,
+        forms: Mapping[str, Form],
+    ) -> Question:
+        arrays = ArrayRecord({name: Array(value) for name, value in self.parameters.items()})
+        config = ConfigRecord({"attempt": FIRST_ATTEMPT})
+        messages = configure(round_number, arrays, config, self.grid)
+        return Question(grid=self.grid, names=self._names, messages=messages, forms=forms)
+
+    def fold(self, round_number: int, given: Mapping[str, Answer]) -> None:
+        """Make the next parameters from a round's answers.
+
+        Floating-point sums depend on their order, so answers go in by node id: whoever repeats
+        the round with the same answers gets the same bits.
+
+        Raises:
+            RunFailedError: the parameters are no longer finite.
+        """
+        ordered = sorted(given, key=self._nodes.__getitem__)
+        with np.errstate(all="ignore"):  # what overflows is found below
+            folded, _ = self._strategy.aggregate_train(
+                round_number, [given[department].message for department in ordered]
+            )
+        if folded is None:
+            raise RunFailedError("a round without answers cannot be folded")
+        with np.errstate(all="ignore"):  # Adam's steps are float64; nodes train in float32
+            parameters = {name: folded[name].numpy().astype(np.float32) for name in self.parameters}
+        try:
+            network.check(self._spec, parameters)
+        except ProtocolViolationError:
+            raise RunFailedError(
+                f"the training diverged in round {round_number}: its numbers grew without bound",
+                hint="Propose the study again with a lower learning rate.",
+            ) from None
+        self.parameters = parameters
+
+    def state(self) -> strategies.State:
+        """Give what the strategy carries to the next round."""
+        return strategies.state_of(self._strategy)
+
+    def restore(self, *, parameters: Arrays, state: Arrays) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            ProtocolViolationError: the checkpoint is another study's.
+        """
+        network.check(self._spec, parameters)
+        strategies.restore(self._strategy, state)
+        self.parameters = {
+            name: parameters[name].astype(np.float32, copy=False) for name in self.parameters
+        }

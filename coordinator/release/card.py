@@ -1,0 +1,252 @@
+"""The model card: the release explained to people, in Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from coordinator.release.words import odds_in_words, one_in, round_up
+from models.governance.record import (
+    DepartmentCost,
+    Interval,
+    ProtectionRecord,
+    Quality,
+    RecordedFile,
+)
+from models.governance.study import Protection, Study
+from models.schema import CategoryColumn, NumericColumn
+
+
+def card(
+    *,
+    study: Study,
+    run: str,
+    created: str,
+    protection: ProtectionRecord,
+    rounds: Sequence[Sequence[str]],
+    evaluated_by: Sequence[str],
+    quality: Quality | None,
+    files: Sequence[RecordedFile],
+) -> str:
+    """Give the card. Texts of the study are quoted as they are; no number is measured here."""
+    return (
+        "\n\n".join(
+            (
+                f"# {_plain(study.title.en)}\n\n*{_plain(study.title.sv)}*",
+                _facts(study, run=run, created=created),
+                _section("Purpose", _purpose(study)),
+                _section("Data", _data(study, rounds=rounds)),
+                _section("How it was made", _method(study, rounds=rounds)),
+                _section("Protection of residents", _protection(study, protection)),
+                _section("How good it is", _quality(study, quality, evaluated_by)),
+                _section("Limits", _limits(study, protection)),
+                _section("Prohibited uses", _PROHIBITED),
+                _section("Contact and objection", _contact(study)),
+                _section("Sammanfattning på svenska", _swedish(study, protection)),
+                _section("Files", _files(files)),
+            )
+        ).rstrip()
+        + "\n"
+    )
+
+
+_PROHIBITED = """\
+- **No decisions about individuals.** The model may not be used to decide, prepare or prioritise \
+a decision about a single person, nor to rank, select or profile residents.
+- It may not be run on named or identifiable residents' records, and its scores may not be kept \
+in their files.
+- It may not be used for another purpose than the one above without a new study and new approvals.
+- No attempt may be made to learn from it whether a resident was in the data."""
+
+
+def _plain(text: str) -> str:
+    """Give the text on one line, so that it cannot start a heading or a list of its own."""
+    return " ".join(text.split())
+
+
+def _section(title: str, body: str) -> str:
+    return f"## {title}\n\n{body}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    cells = ([_plain(cell).replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+def _facts(study: Study, *, run: str, created: str) -> str:
+    return _table(
+        ("", ""),
+        [
+            ("Study", f"`{study.study}`"),
+            ("Study hash", f"`{study.digest()}`"),
+            ("Run", f"`{run}`"),
+            ("Made", created),
+            ("Retention", f"{study.retention_days} days"),
+        ],
+    )
+
+
+def _purpose(study: Study) -> str:
+    basis = study.legal_basis
+    article_9 = f" and article 9.2 {basis.article_9}" if basis.article_9 else ""
+    return (
+        f"{_plain(study.purpose.en)}\n\n*{_plain(study.purpose.sv)}*\n\n"
+        f"Legal basis: GDPR article 6.1 {basis.article_6}{article_9}; {_plain(basis.provision)}."
+    )
+
+
+def _data(study: Study, *, rounds: Sequence[Sequence[str]]) -> str:
+    departments = [
+        (name, f"{sum(name in answered for answered in rounds)} of {len(rounds)}")
+        for name in study.departments
+    ]
+    columns = [
+        (f"`{c.name}`", "outcome" if c is study.target else "input", c.meaning.en, _range(c))
+        for c in study.columns
+    ]
+    return (
+        f"Dataset `{study.dataset}`. Raw records stayed in the departments; bounds and "
+        f"categories were declared by their stewards, not measured.\n\n"
+        f"{_table(('Department', 'Rounds answered'), departments)}\n\n"
+        f"{_table(('Column', 'Use', 'Meaning', 'Declared values'), columns)}"
+    )
+
+
+def _range(column: NumericColumn | CategoryColumn) -> str:
+    if isinstance(column, NumericColumn):
+        text = f"{column.minimum:g} to {column.maximum:g} {column.unit}".strip()
+    else:
+        text = ", ".join(column.categories)
+    return f"{text}; may be missing" if column.missing else text
+
+
+def _method(study: Study, *, rounds: Sequence[Sequence[str]]) -> str:
+    model, training = study.model, study.training
+    hidden = f" with hidden layers {', '.join(map(str, model.hidden))}" if model.hidden else ""
+    numbers = f"quantised into {model.bins} public bins" if model.bins else "scaled by their bounds"
+    family = {"logistic": "Logistic regression", "mlp": "Multilayer perceptron"}[model.family]
+    return (
+        f"{family}{hidden}; numeric inputs {numbers}, categories one-hot. "
+        f"{len(rounds)} rounds of {training.strategy}, {training.steps} gradient steps per "
+        f"department and round, each resident in a step with probability "
+        f"{training.sampling_rate.value:g}."
+    )
+
+
+def _protection(study: Study, protection: ProtectionRecord) -> str:
+    if protection.epsilon is None or protection.delta is None:
+        return protection.in_words.en
+    spent, delta = protection.epsilon, protection.delta
+    approved = "" if protection.epsilon_approved is None else f"{protection.epsilon_approved:g}"
+    return (
+        f"**ε = {round_up(spent)}, δ = {delta.value:g} ({one_in(delta)})**, for one resident with "
+        f"all of the resident's rows, who is in at most {protection.departments_per_resident} of "
+        f"the {len(study.departments)} departments (the study's own limit; the bound holds as far "
+        "as it is true). "
+        f"The departments approved ε = {approved} for the whole study; their own ledgers refuse "
+        f"more.\n\n"
+        f"In odds: {odds_in_words(spent, delta).en}\n\n"
+        "This protects against anyone who has the release, whatever else they know, and stays "
+        "true for everything computed from it. It does not protect against conclusions about "
+        "groups: if the model shows that something is common among people like you, it shows so "
+        "whether you took part or not. It does not protect the departments: what is typical of a "
+        "department's residents may show.\n\n"
+        + _table(
+            ("Department", "Rounds", "ε there"),
+            [_cost_row(item) for item in protection.departments],
+        )
+        + f"\n\nClip norm {study.privacy.clip.value:g} per resident and step; noise multiplier "
+        f"{_noise(protection)}. The recorded events are in `record.json`."
+    )
+
+
+def _noise(protection: ProtectionRecord) -> str:
+    parts = (
+        ("training", protection.noise_training),
+        ("count", protection.noise_count),
+        ("evaluation", protection.noise_evaluation),
+    )
+    return ", ".join(f"{noise.value:.3f} ({name})" for name, noise in parts if noise)
+
+
+def _cost_row(item: DepartmentCost) -> tuple[str, str, str]:
+    return (
+        item.department,
+        str(item.rounds),
+        "no bound" if item.epsilon is None else round_up(item.epsilon),
+    )
+
+
+def _quality(study: Study, quality: Quality | None, evaluated_by: Sequence[str]) -> str:
+    if quality is None:
+        return "Not evaluated: no held-out result arrived. Do not rely on the model's accuracy."
+    reasons = {item.figure: item.reason for item in quality.withheld}
+    classes = zip(study.target.categories, quality.auc_by_class, strict=False)
+    rows = [
+        ("AUC (ability to rank)", _interval(quality.auc, reasons.get("auc"))),
+        *((f"AUC of {name} against the rest", _interval(auc)) for name, auc in classes),
+        ("Accuracy", _interval(quality.accuracy, reasons.get("accuracy"))),
+        (
+            "Calibration error",
+            _interval(quality.calibration_error, reasons.get("calibration_error")),
+        ),
+    ]
+    steps = [
+        (
+            f"{step.low:.2f} to {step.high:.2f}",
+            "withheld" if step.predicted is None else f"{step.predicted:.3f}",
+            _interval(step.observed),
+        )
+        for step in quality.calibration
+    ]
+    diagram = _table(("Predicted between", "Mean prediction", "Observed share"), steps)
+    return (
+        f"Measured on residents that were not trained on, at {', '.join(evaluated_by)}: about "
+        f"{max(quality.residents.value, 0):.0f} ({max(quality.residents.low, 0):.0f} to "
+        f"{max(quality.residents.high, 0):.0f}). Intervals are 95 % and include sampling and "
+        f"privacy noise.\n\n{_table(('Measure', 'Value with interval'), rows)}"
+        + (f"\n\n{diagram}" if steps else "")
+    )
+
+
+def _interval(interval: Interval | None, reason: str | None = None) -> str:
+    if interval is None:
+        return f"withheld: {reason}" if reason else "withheld"
+    return f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+
+
+def _limits(study: Study, protection: ProtectionRecord) -> str:
+    few = [item.department for item in protection.departments if not item.rounds]
+    lines = [
+        "The model describes associations in the departments' records, not causes.",
+        "It holds for residents like those of these departments; for others its error is unknown.",
+        "It has learned nothing about values outside the declared bounds.",
+        "Accuracy in subgroups was not measured: it may be worse for small groups.",
+    ]
+    if few:
+        lines.append(f"Took no part in training: {', '.join(few)}.")
+    if study.privacy.protection is Protection.NONE:
+        lines.append("Only data declared public may be used without protection.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _contact(study: Study) -> str:
+    return (
+        f"Questions and objections: {_plain(study.contact)}.\n\n"
+        "A resident can object to the processing at the department that holds the records (GDPR "
+        "article 21); that department decides and answers. This release cannot be taken back "
+        "from those who have it."
+    )
+
+
+def _swedish(study: Study, protection: ProtectionRecord) -> str:
+    return (
+        f"{_plain(study.purpose.sv)}\n\n{protection.in_words.sv}\n\n"
+        "Modellen får inte användas för beslut om enskilda. Den som invänder vänder sig till den "
+        f"förvaltning som har uppgifterna. Kontakt: {_plain(study.contact)}."
+    )
+
+
+def _files(files: Sequence[RecordedFile]) -> str:
+    return _table(
+        ("File", "Bytes", "SHA-256"),
+        [(f"`{item.name}`", str(item.size), f"`{item.sha256}`") for item in files],
+    )

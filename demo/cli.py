@@ -1,0 +1,49 @@
+"""`datalabbet demo`: a whole federation on this machine, from nothing to a released model."""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coordinator.client.options import Output
+from coordinator.client.output import Form, say
+
+Folder = Annotated[
+    Path, typer.Option("--dir", help="The working folder; it must be empty or not exist.")
+]
+Epsilon = Annotated[
+    str, typer.Option("--epsilon", help="ε of the study, for one resident.", metavar="NUMBER")
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")]
+
+
+def demo(
+    *,
+    folder: Folder = Path("datalabbet-demo"),
+    epsilon: Epsilon = "2",
+    keep: Keep = False,
+    output: Output = Form.TABLE,
+) -> None:
+    """Run four departments and a coordinator here: enrol, approve, train, release, compare."""
+    from demo import report, showcase  # noqa: PLC0415 - scikit-learn; other commands stay quick
+    from demo.federation import Federation  # noqa: PLC0415 - likewise
+    from demo.residents import DEPARTMENTS  # noqa: PLC0415 - likewise
+
+    report.check_epsilon(epsilon)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` stops what it started
+    showcase.prepare(folder)
+    with Federation(root=folder.resolve(), departments=DEPARTMENTS) as federation:
+        outcome = showcase.run(federation, epsilon=epsilon, tell=lambda text: say(f"- {text}"))
+        if output is Form.JSON:
+            sys.stdout.write(json.dumps(outcome.document()) + "\n")
+        else:
+            report.show(outcome, federation)
+        sys.stdout.flush()
+        if keep:
+            say("Everything is still running. Press Ctrl-C to stop it.")
+            while True:
+                time.sleep(3600)

@@ -1,0 +1,52 @@
+"""What the demo prints at its end."""
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.federation import Federation
+from demo.showcase import ANALYST, Outcome
+from models.errors import UsageError
+from models.quantities import Epsilon
+
+
+def check_epsilon(text: str) -> None:
+    """Refuse an ε that no study could have.
+
+    Raises:
+        UsageError: it is not a number, or out of bounds.
+    """
+    try:
+        Epsilon(float(text))
+    except ValueError as error:
+        raise UsageError(f"--epsilon: {error}") from None
+
+
+def show(outcome: Outcome, federation: Federation) -> None:
+    """Print the comparison, the cost and where the files are."""
+    console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
+    table = Table(title="Area under the ROC curve, on 1,300 residents that no department has")
+    table.add_column("model")
+    table.add_column("AUC", justify="right")
+    table.add_column("privacy")
+    found = outcome.comparison
+    spent = "none" if outcome.epsilon is None else f"ε {outcome.epsilon:.2f}, δ {outcome.delta:g}"
+    table.add_row("federated, released", f"{found.federated_auc:.3f}", spent, style="bold")
+    for name, auc in found.local_auc.items():
+        table.add_row(f"{name} alone", f"{auc:.3f}", "stays inside")
+    table.add_row("all data pooled", f"{found.pooled_auc:.3f}", "none: the law forbids it")
+    console.print(table)
+    if outcome.estimated_auc is not None:
+        own = outcome.estimated_auc
+        console.print(
+            f"What the release says about itself, from noisy counts of held-out residents: "
+            f"AUC {own.value:.3f} (95 %: {own.low:.3f} to {own.high:.3f})."
+        )
+    console.print(
+        f"{outcome.seconds:.0f} seconds in all, {outcome.training_seconds:.1f} of them the run.\n"
+        f"The model, its card and its record: {outcome.release}\n"
+        f"Settings, keys, ledgers and logs of every part: {federation.root}\n"
+        f"Look around: datalabbet releases list --profile {federation.profile(ANALYST)} "
+        "(while it runs: --keep)"
+    )

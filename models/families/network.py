@@ -1,0 +1,117 @@
+"""The networks a study may train: their shapes, their start, and prediction in numpy.
+
+A logistic regression is the network without hidden layers. Parameters carry the names that
+torch gives a sequence of linear layers with ReLU between them (`0.weight`, `0.bias`,
+`2.weight`, ...), so that what is trained, sent, released and predicted with is one thing.
+"""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.errors import ProtocolViolationError
+from models.families.encoding import Encoder
+from models.governance.study import Study
+from models.randomness import public_generator
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Parameters = Mapping[str, Floats]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """A network: its number of inputs, the widths of its hidden layers, its classes."""
+
+    inputs: int
+    hidden: tuple[int, ...]
+    classes: int
+
+    @classmethod
+    def of(cls, study: Study) -> "NetworkSpec":
+        """Give the network that the study trains."""
+        return cls(
+            inputs=Encoder.of(study.inputs, bins=study.model.bins).width,
+            hidden=study.model.hidden,
+            classes=classes(study),
+        )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Give the width of every layer; two classes need one output, more need one each."""
+        return (self.inputs, *self.hidden, 1 if self.classes == 2 else self.classes)  # noqa: PLR2004
+
+
+def classes(study: Study) -> int:
+    """Give the number of classes of the study's outcome."""
+    return len(study.target.categories)
+
+
+def shapes(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    """Give the shape of every parameter, by name, in the order of torch's `state_dict`."""
+    result: dict[str, tuple[int, ...]] = {}
+    for layer, (inner, outer) in enumerate(itertools.pairwise(spec.widths)):
+        result[f"{2 * layer}.weight"] = (outer, inner)
+        result[f"{2 * layer}.bias"] = (outer,)
+    return result
+
+
+def initial(study: Study) -> dict[str, Floats]:
+    """Give the public starting parameters of a study: the same for whoever computes them.
+
+    Zeros for a logistic regression; otherwise Glorot-uniform weights (Glorot and Bengio 2010)
+    from a generator seeded by the study's hash, and zero biases.
+    """
+    generator = public_generator(bytes.fromhex(study.digest()))
+    result = {}
+    for name, shape in shapes(NetworkSpec.of(study)).items():
+        if len(shape) == 1 or not study.model.hidden:
+            result[name] = np.zeros(shape, dtype=np.float32)
+        else:
+            limit = np.sqrt(6.0 / sum(shape))
+            result[name] = generator.uniform(-limit, limit, size=shape).astype(np.float32)
+    return result
+
+
+def check(spec: NetworkSpec, parameters: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    """Refuse parameters that are not those of this network.
+
+    Raises:
+        ProtocolViolationError: names, dtype or a shape differ, or a number is not finite.
+    """
+    expected = shapes(spec)
+    if set(parameters) != set(expected):
+        raise ProtocolViolationError("the parameters are not those of the study's model")
+    for name, shape in expected.items():
+        array = parameters[name]
+        if array.dtype != np.float32 or array.shape != shape:
+            raise ProtocolViolationError(f"the parameter {name} has another shape or type")
+        if not np.isfinite(array).all():
+            raise ProtocolViolationError(f"the parameter {name} holds a number that is not finite")
+
+
+def logits(parameters: Parameters, x: npt.NDArray[np.floating]) -> Doubles:
+    """Give the outputs of the last layer for inputs of shape (rows, inputs), in float64."""
+    last = len(parameters) - 2
+    values: Doubles = x.astype(np.float64)
+    for layer in range(0, len(parameters), 2):
+        weight = parameters[f"{layer}.weight"].astype(np.float64)
+        values = values @ weight.T + parameters[f"{layer}.bias"]
+        values = values if layer == last else np.maximum(values, 0.0)
+    return values
+
+
+def probabilities(parameters: Parameters, x: npt.NDArray[np.floating]) -> Doubles:
+    """Give the probability of every class, float64 of shape (rows, classes).
+
+    With two classes, the second column is that of the outcome's last category.
+    """
+    scores = logits(parameters, x)
+    if scores.shape[1] == 1:  # one output z stands for the two scores 0 and z
+        scores = np.hstack([np.zeros_like(scores), scores])
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
+    result: Doubles = powers / powers.sum(axis=1, keepdims=True)
+    return result

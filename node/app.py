@@ -1,0 +1,55 @@
+"""The composition of a node: what opens records, and the running node.
+
+Importing this module takes a second, and running the node imports flwr, torch and opacus on
+top: commands import it only when they need it.
+"""
+
+import signal
+import threading
+from pathlib import Path
+
+from models.randomness import SystemEntropy
+from node import telemetry
+from node.config import now, version
+from node.datasets import Dataset
+from node.home import Home
+from node.rules import open_rules
+from node.sources import Source
+from node.vault import contract
+from node.vault.describe import describe
+
+
+def check_data(dataset: Dataset, *, limit: int = 1000) -> contract.CheckReport:
+    """Hold a dataset's records against its declaration; see `node.vault.contract.check`."""
+    return contract.check(dataset, limit=limit)
+
+
+def draft(source: Source, *, name: str, folder: Path) -> str:
+    """Give a draft declaration of a source; see `node.vault.describe`."""
+    return describe(source, name=name, folder=folder)
+
+
+def run(home: Home) -> None:
+    """Run the node until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: not enrolled, or it runs already.
+    """
+    telemetry.setup(home.settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    rules = open_rules(home)
+    from node.service import Node  # noqa: PLC0415 - flwr and the accountant: seconds
+
+    node = Node(
+        rules=rules,
+        address=home.settings.coordinator,
+        software=version(),
+        now=now,
+        entropy=SystemEntropy(),
+    )
+    try:
+        node.run(stop)
+    finally:
+        rules.close()

@@ -1,0 +1,137 @@
+"""The node's settings: read once, from `node.toml` and the environment, then handed on."""
+
+import os
+import tomllib
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from models.errors import ConfigurationError
+
+HOME_VARIABLE = "DATALABBET_NODE_HOME"
+FILE = "node.toml"
+
+TEMPLATE = """\
+# Settings of this department's node. Each can also be given in the environment, as
+# DATALABBET_NODE__<NAME IN CAPITALS>.
+
+# Where the coordinator listens (mutual TLS). `datalabbet-node enrol` keeps what it was given.
+# coordinator = "coordinator.example.org:8443"
+
+# The coordinator's port for enrolment.
+# enrol_port = 8444
+
+# Who decides here about studies; `studies approve --steward` overrides it.
+# steward = "Name, title"
+
+# The folder with the dataset declarations (*.yaml), relative to this file.
+# datasets = "datasets"
+
+# The fewest departments that a study's round may go on with.
+# minimum_cohort = 2
+
+# Below this much free space in the home `doctor` warns (MiB).
+# free_space = 500
+
+# debug, info, warning or error.
+# log_level = "info"
+"""
+
+Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
+
+
+class Settings(BaseSettings):
+    """What the operator decides about one node.
+
+    Attributes:
+        coordinator: HOST:PORT of the coordinator; None means the one it was enrolled at.
+        enrol_port: the coordinator's port for enrolment.
+        steward: who decides here about studies.
+        datasets: the folder with the declarations, relative to the home.
+        minimum_cohort: the fewest departments that a study's round may go on with.
+        free_space: below this many free MiB `doctor` warns.
+        log_level: how much is logged.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="DATALABBET_NODE__", extra="forbid", frozen=True, str_strip_whitespace=True
+    )
+
+    coordinator: Address | None = None
+    enrol_port: Annotated[int, Field(ge=1, le=65535)] = 8444
+    steward: Annotated[str, Field(max_length=200)] = ""
+    datasets: Path = Path("datasets")
+    minimum_cohort: Annotated[int, Field(ge=2, le=1000)] = 2
+    free_space: Annotated[int, Field(ge=0)] = 500
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0917 - pydantic-settings' signature
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what was given, then the environment, then the file."""
+        del dotenv_settings, file_secret_settings
+        path = settings_cls.model_config.get("toml_file")
+        file = () if path is None else (TomlConfigSettingsSource(settings_cls),)
+        return (init_settings, env_settings, *file)
+
+
+def load(home: Path) -> Settings:
+    """Give the settings of the node whose home is `home`.
+
+    Raises:
+        ConfigurationError: the file is not TOML, or a setting is unknown or out of bounds.
+    """
+    path = home / FILE
+
+    class _Here(Settings):
+        model_config = SettingsConfigDict(toml_file=path)
+
+    try:
+        return _Here()
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}"
+            for item in error.errors(include_url=False, include_input=False)
+        )
+        raise ConfigurationError(
+            f"the settings in {path} (or DATALABBET_NODE__...) are not valid: {problems}",
+            hint="`datalabbet-node init` writes a node.toml that explains each setting.",
+        ) from None
+
+
+def silence_flower() -> None:
+    """Switch off what Flower and its helpers would send out by themselves.
+
+    Called before the first import of flwr, which reads these variables then.
+    """
+    os.environ["FLWR_TELEMETRY_ENABLED"] = "0"
+    os.environ["FLWR_DISABLE_UPDATE_CHECK"] = "1"
+
+
+def now() -> datetime:
+    """Give the present time: the clock that is handed to whoever needs one."""
+    return datetime.now(tz=UTC)
+
+
+def version() -> str:
+    """Give the installed version of the node."""
+    return metadata.version("datalabbet")

@@ -1,0 +1,155 @@
+"""The steward's decisions, kept at the node: what is not approved here does not run here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from models import documents
+from models.errors import RefusedError
+from models.governance.approval import Approval, Decision, verify
+from models.governance.study import Study
+from node.ledger.database import Database
+from protos.codec import read_json
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS decisions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    study TEXT NOT NULL, document BLOB NOT NULL, approval BLOB NOT NULL, submitted_at TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS decisions_by_study ON decisions (study, id);
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalDecision:
+    """What was decided here about a study, and whether the coordinator has heard it."""
+
+    study: Study
+    approval: Approval
+    submitted: bool
+
+
+class Approvals:
+    """The local decisions of one department, each verified with its own key when it is read.
+
+    Formal guarantee: `approved` gives a study only if this department's identity key signed a
+    yes to the hash of exactly that study, and no newer no. (Who can write the file cannot
+    forge a yes; to take a newer no away they would have to rewrite the database.)
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        department: str,
+        key: Ed25519PublicKey,
+        now: Callable[[], datetime],
+    ) -> None:
+        """Open the store in the database at `path`."""
+        self._database = Database(path, schema=_SCHEMA)
+        self._department = department
+        self._key = key
+        self._now = now
+
+    def store(self, study: Study, approval: Approval) -> int:
+        """Keep a decision, not yet submitted; give its number.
+
+        Raises:
+            RefusedError: it is not this department's signed decision on that study.
+        """
+        self._verify(study, study.digest(), approval)
+        with self._database.write() as connection:
+            number = connection.execute(
+                "INSERT INTO decisions (study, document, approval) VALUES (?, ?, ?)",
+                (study.digest(), study.canonical(), documents.write(approval)),
+            ).lastrowid
+        assert number is not None  # noqa: S101 - an INSERT has given the row a number
+        return number
+
+    def submitted(self, number: int) -> None:
+        """Note that the coordinator has taken the decision."""
+        with self._database.write() as connection:
+            connection.execute(
+                "UPDATE decisions SET submitted_at = ? WHERE id = ?",
+                (self._now().isoformat(), number),
+            )
+
+    def newest(self, study: str) -> LocalDecision | None:
+        """Give the newest decision on the study (its hash), or None.
+
+        Raises:
+            RefusedError: what is stored was changed since it was signed.
+        """
+        with self._database.read() as connection:
+            row = connection.execute(
+                "SELECT document, approval, submitted_at FROM decisions WHERE study = ?"
+                " ORDER BY id DESC LIMIT 1",
+                (study,),
+            ).fetchone()
+        return None if row is None else self._read(study, *row)
+
+    def all(self) -> tuple[LocalDecision, ...]:
+        """Give the newest decision of each study, in the order they were made.
+
+        Raises:
+            RefusedError: what is stored was changed since it was signed.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT study, document, approval, submitted_at FROM decisions WHERE id IN"
+                " (SELECT MAX(id) FROM decisions GROUP BY study) ORDER BY id"
+            ).fetchall()
+        return tuple(self._read(*row) for row in rows)
+
+    def unsubmitted(self) -> tuple[tuple[int, LocalDecision], ...]:
+        """Give the newest decision of each study that the coordinator has not heard."""
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT id, study, document, approval FROM decisions WHERE submitted_at IS NULL"
+                " AND id IN (SELECT MAX(id) FROM decisions GROUP BY study) ORDER BY id"
+            ).fetchall()
+        return tuple((row[0], self._read(row[1], row[2], row[3], None)) for row in rows)
+
+    def approved(self, study: str) -> Study:
+        """Give the study (named by its hash) that the steward approved.
+
+        Raises:
+            RefusedError: it was not approved here, was refused, or what is stored was changed.
+        """
+        decision = self.newest(study)
+        if decision is None or decision.approval.statement.decision is not Decision.APPROVED:
+            said = "was not approved" if decision is None else "was refused"
+            raise RefusedError(
+                f"the study {study[:12]} {said} at this node",
+                hint="The steward can look at it with `datalabbet-node studies show`.",
+            )
+        return decision.study
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def _read(
+        self, study: str, document: bytes, approval: bytes, submitted_at: str | None
+    ) -> LocalDecision:
+        decision = LocalDecision(
+            study=read_json(Study, document, what="the stored study"),
+            approval=read_json(Approval, approval, what="the stored approval"),
+            submitted=submitted_at is not None,
+        )
+        self._verify(decision.study, study, decision.approval)
+        return decision
+
+    def _verify(self, study: Study, study_hash: str, approval: Approval) -> None:
+        """Refuse a decision that is not ours, not on this study, or not signed by our key."""
+        statement = verify(approval, self._key)
+        if statement.department != self._department:
+            raise RefusedError("the stored decision is another department's")
+        if not study.digest() == study_hash == statement.study:
+            raise RefusedError(
+                "the stored decision is about another study than the one it lies with",
+                hint="The node's database was changed. Restore it, then decide again.",
+            )

@@ -1,0 +1,107 @@
+"""What decides at a node, and the steward's decisions on studies."""
+
+from dataclasses import dataclass
+
+from models.errors import NotFoundError, RefusedError
+from models.governance.approval import Decision, Statement, sign
+from models.governance.study import Study
+from models.governance.views import StudyStatus
+from node.config import now
+from node.gate.approvals import Approvals
+from node.gate.gate import Gate, Policy
+from node.home import Home
+from node.ledger.ledger import Ledger
+from node.link.coordinator import Coordinator, connect
+from node.link.keyring import Keyring
+from node.shelf import Shelf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What decides at a node: its keys, declarations, decisions, gate and ledger."""
+
+    keyring: Keyring
+    department: str
+    shelf: Shelf
+    approvals: Approvals
+    gate: Gate
+    ledger: Ledger
+
+    def close(self) -> None:
+        """Close the database."""
+        self.approvals.close()
+        self.ledger.close()
+
+
+def open_rules(home: Home) -> Rules:
+    """Give the rules of an enrolled node.
+
+    Raises:
+        ConfigurationError: not enrolled, or keys or folder are not as they must be.
+        StorageError: the database cannot be opened.
+    """
+    keyring = home.keyring()
+    department = keyring.credentials().department
+    shelf = Shelf(home.datasets)
+    approvals = Approvals(
+        home.database, department=department, key=keyring.identity().public_key(), now=now
+    )
+    policy = Policy(minimum_cohort=home.settings.minimum_cohort)
+    return Rules(
+        keyring=keyring,
+        department=department,
+        shelf=shelf,
+        approvals=approvals,
+        gate=Gate(
+            department=department,
+            approvals=approvals,
+            declarations=shelf.declarations,
+            policy=policy,
+        ),
+        ledger=Ledger(home.database, now=now),
+    )
+
+
+def open_coordinator(home: Home) -> Coordinator:
+    """Give a connection under this node's certificate. Raises as `Keyring.credentials`."""
+    return connect(home.keyring().credentials(), address=home.settings.coordinator)
+
+
+def decide(
+    rules: Rules, study: Study, decision: Decision, *, steward: str, reason: str = ""
+) -> int:
+    """Sign and keep the steward's decision, not yet submitted; give its number.
+
+    Raises:
+        RefusedError: an approval of a study that this node's rules refuse.
+    """
+    found = rules.gate.objections(study) if decision is Decision.APPROVED else ()
+    if found:
+        raise RefusedError(
+            f"the study {study.study} cannot be approved at this node: {'; '.join(found)}",
+            hint="Refuse it with the reason, or change the declaration or the policy first.",
+        )
+    statement = Statement(
+        study=study.digest(),
+        department=rules.department,
+        decision=decision,
+        steward=steward,
+        reason=reason,
+        decided_at=now(),
+    )
+    return rules.approvals.store(study, sign(statement, rules.keyring.identity()))
+
+
+def submit(rules: Rules, study: Study, number: int, coordinator: Coordinator) -> StudyStatus:
+    """Submit the newest decision on a study; it counts as submitted when the coordinator has it.
+
+    Raises:
+        ConnectionFailedError, DeadlineError: it stays here unsubmitted, and the running node, or
+            the same command, submits it later.
+    """
+    decision = rules.approvals.newest(study.digest())
+    if decision is None:
+        raise NotFoundError(f"nothing was decided here about {study.study}")
+    status = coordinator.submit(decision.approval)
+    rules.approvals.submitted(number)
+    return status

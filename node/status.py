@@ -1,0 +1,60 @@
+"""What a node is and what studies have spent at it, from its own files alone."""
+
+from models.governance.study import Study
+from node.gate.approvals import LocalDecision
+from node.home import Home, running
+from node.ledger.ledger import Spending
+from node.output import Json
+from node.rules import Rules, open_rules
+from node.shelf import Shelf
+
+
+def status(home: Home) -> dict[str, Json]:
+    """Give what this node is and what each study was charged here, from its own files."""
+    shelf = Shelf(home.datasets)
+    found: dict[str, Json] = {
+        "home": str(home.path),
+        "enrolled": home.keyring().enrolled,
+        "running": running(home.state),
+        "datasets": sorted(shelf.datasets()),
+    }
+    if not found["enrolled"]:
+        return found
+    rules = open_rules(home)
+    try:
+        credentials = rules.keyring.credentials()
+        found["department"] = rules.department
+        found["coordinator"] = home.settings.coordinator or credentials.membership.coordinator
+        found["certificate_expires"] = credentials.certificate.not_after.isoformat()
+        found["studies"] = [_spent(rules, item) for item in rules.approvals.all()]
+    finally:
+        rules.close()
+    return found
+
+
+def _spent(rules: Rules, decision: LocalDecision) -> dict[str, Json]:
+    study = decision.study
+    digest = study.digest()
+    spending = rules.ledger.spending(digest)
+    limit = study.privacy.epsilon
+    return {
+        "study": study.study,
+        "hash": digest,
+        "decision": decision.approval.statement.decision.value,
+        "submitted": decision.submitted,
+        "charges": spending.charges,
+        "epsilon_spent": None if limit is None else _epsilon(study, spending),
+        "epsilon": None if limit is None else limit.value,
+    }
+
+
+def _epsilon(study: Study, spending: Spending) -> float:
+    """Give ε of what was charged, for one resident in as many departments as the study says."""
+    from models.privacy.accounting import epsilon  # noqa: PLC0415 - scipy; only `status` needs it
+
+    delta = study.privacy.delta
+    costs = [cost for cost in (spending.training, spending.evaluation) if cost is not None]
+    if delta is None or not costs:
+        return 0.0
+    copies = study.privacy.departments_per_resident or len(study.departments)
+    return max(epsilon(cost, delta=delta, copies=copies) for cost in costs)

@@ -1,0 +1,141 @@
+"""The reference pages say what the program has: commands, errors, fields; their examples work."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import cli_reference
+import pytest
+from google.rpc import code_pb2
+
+from coordinator.client import cli as client_cli
+from models import errors
+from models.errors import DatalabbetError
+from models.governance import draft as drafts
+from models.governance import study
+from node import datasets
+from protos import status
+
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "reference"
+
+
+def page(name: str) -> str:
+    return (PAGES / name).read_text(encoding="utf-8")
+
+
+def example(name: str) -> str:
+    """Give the last YAML block of a page."""
+    return re.findall(r"```yaml\n(.*?)```", page(name), re.DOTALL)[-1]
+
+
+def documented(text: str) -> set[str]:
+    """Give every name in backquotes in the first cell of a table's row."""
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_command_and_option_is_documented() -> None:
+    assert cli_reference.written() == cli_reference.generate(), (
+        "docs/reference/cli.md is stale: run .venv/bin/python tests/support/cli_reference.py"
+    )
+
+
+def test_every_command_and_option_says_what_it_does() -> None:
+    for program, root in cli_reference.programs():
+        for name, command in cli_reference.walk(program, root):
+            assert command.help, name
+            for flags, text in cli_reference.options(command):
+                assert text, f"{name} {flags}"
+
+
+def error_classes() -> list[type[DatalabbetError]]:
+    return [
+        item
+        for item in vars(errors).values()
+        if isinstance(item, type) and issubclass(item, DatalabbetError)
+    ]
+
+
+def test_every_exit_code_is_documented() -> None:
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", page("cli.md"), re.MULTILINE)}
+    used = {kind.exit_code for kind in error_classes()} | {0, client_cli.INTERRUPTED}
+    assert codes == used
+
+
+def test_every_error_is_documented_as_it_is() -> None:
+    rows = {
+        cells[1].strip("` "): (int(cells[2]), cells[3].split()[0])
+        for line in page("errors.md").splitlines()
+        if line.startswith("| `") and (cells := line.split("|"))
+    }
+    expected = {
+        kind.code: (
+            kind.exit_code,
+            code_pb2.Code.Name(status._CODES.get(kind, code_pb2.INTERNAL)),
+        )
+        for kind in error_classes()
+    }
+    assert rows == expected
+
+
+STUDY_SECTIONS = {
+    study.StudyDraft: {"model", "training", "privacy"},
+    study.ModelSettings: set(),
+    study.TrainingSettings: set(),
+    study.PrivacySettings: set(),
+}
+
+
+@pytest.mark.parametrize("kind", STUDY_SECTIONS, ids=lambda kind: kind.__name__)
+def test_every_field_of_a_study_is_documented(kind) -> None:
+    named = {name.split(".")[0] for name in documented(page("study-file.md"))}
+    for field in dataclasses.fields(kind):
+        assert field.name in named | STUDY_SECTIONS[kind], field.name
+    for field in dataclasses.fields(study.LegalBasis):
+        assert f"legal_basis.{field.name}" in documented(page("study-file.md"))
+
+
+def test_no_field_is_documented_that_a_study_does_not_have() -> None:
+    known = {f.name for kind in STUDY_SECTIONS for f in dataclasses.fields(kind)}
+    named = {name.split(".")[0] for name in documented(page("study-file.md"))}
+    assert named <= known
+
+
+def test_the_example_study_is_valid() -> None:
+    draft = drafts.read(example("study-file.md"), name="the example")
+    assert draft.study == "visits-2026"
+
+
+def test_the_example_declaration_is_valid_and_fits_the_example_study(tmp_path: Path) -> None:
+    path = tmp_path / "visits.yaml"
+    path.write_text(example("declaration-file.md"), encoding="utf-8")
+    declared = datasets.load(path).declaration
+    draft = drafts.read(example("study-file.md"), name="the example")
+    resolved = study.resolve(draft, dict.fromkeys(draft.departments, declared))
+    assert resolved.target.categories == ("false", "true")
+
+
+SOURCES = [kind for kind in vars(datasets).values() if isinstance(kind, type)]
+SOURCES = [kind for kind in SOURCES if kind.__name__.endswith("Source")]
+
+
+@pytest.mark.parametrize("kind", [*SOURCES, datasets._File], ids=lambda kind: kind.__name__)
+def test_every_field_of_a_declaration_is_documented(kind) -> None:
+    text = page("declaration-file.md")
+    for field in dataclasses.fields(kind):
+        assert f"`{field.name}`" in text or f"`{field.name}." in text or field.name == "kind"
+
+
+def test_the_kinds_of_source_are_documented() -> None:
+    assert {kind.__name__ for kind in SOURCES} == {"CsvSource", "ParquetSource", "SqlSource"}
+    for kind in ("csv", "parquet", "sql"):
+        assert f"`kind: {kind}`" in page("declaration-file.md")
+
+
+def test_every_property_of_a_column_is_documented() -> None:
+    named = documented(page("declaration-file.md"))
+    for field in dataclasses.fields(datasets._Field):
+        name = "missingValues" if field.name == "missing_values" else field.name
+        assert name in named or name == "constraints"
+    for field in dataclasses.fields(datasets._Constraints):
+        assert f"constraints.{field.name}" in named

@@ -1,0 +1,208 @@
+"""The node's ledger: charged before, answered once, never given back."""
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from models.errors import BudgetExhaustedError, ProtocolViolationError, StorageError
+from models.governance.cost import GaussianEvent, PrivacyCost, SampledGaussianEvent
+from models.governance.step import StepKey
+from models.quantities import NoiseMultiplier, SamplingRate
+from node.ledger.ledger import Ledger, Spending
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+STUDY = "a" * 64
+ROUND = PrivacyCost(
+    events=(SampledGaussianEvent(sampling=SamplingRate(0.1), noise=NoiseMultiplier(1.5), count=5),)
+)
+COUNT = PrivacyCost(events=(GaussianEvent(noise=NoiseMultiplier(10.0)),))
+
+
+def step(name: str = "train/1", *, run: int = 7, attempt: int = 1, study: str = STUDY) -> StepKey:
+    return StepKey(study=study, run=run, step=name, attempt=attempt)
+
+
+def fine(spending: Spending) -> None:
+    assert spending.total() is not None
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger(tmp_path / "node.db", now=lambda: NOW)
+
+
+def test_a_charge_is_there_after_reopening(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    again = Ledger(tmp_path / "node.db", now=lambda: NOW)
+    assert again.spent(STUDY) == ROUND
+    assert again.answered(step(), "r") is None
+
+
+def test_the_database_is_readable_by_its_owner_only(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    for path in tmp_path.iterdir():
+        assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+def test_an_answered_step_is_charged_once_and_answered_again(ledger: Ledger) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.answer(step(), b"reply", 12.5)
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    assert ledger.answered(step(), "r") == b"reply"
+    assert ledger.spent(STUDY) == ROUND
+
+
+def test_an_unanswered_step_is_charged_again(ledger: Ledger) -> None:
+    for _ in range(3):
+        ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    (event,) = ledger.spent(STUDY).events
+    assert event.count == 15
+
+
+def test_the_first_answer_stands(ledger: Ledger) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.answer(step(), b"first", None)
+    ledger.answer(step(), b"second", None)
+    assert ledger.answered(step(), "r") == b"first"
+
+
+def test_another_request_under_the_same_key_is_refused(ledger: Ledger) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    with pytest.raises(ProtocolViolationError, match="other parameters"):
+        ledger.charge(step=step(), request="other", cost=ROUND, allow=fine)
+    ledger.answer(step(), b"reply", None)
+    with pytest.raises(ProtocolViolationError, match="other parameters"):
+        ledger.answered(step(), "other")
+    assert ledger.answered(step(attempt=2), "other") is None
+    assert ledger.spent(STUDY) == ROUND
+
+
+def test_nothing_is_charged_when_the_budget_says_no(ledger: Ledger) -> None:
+    def never(spending: Spending) -> None:
+        assert spending.training == ROUND  # it is asked about what would then be spent
+        raise BudgetExhaustedError("spent")
+
+    with pytest.raises(BudgetExhaustedError):
+        ledger.charge(step=step(), request="r", cost=ROUND, allow=never)
+    assert ledger.spent(STUDY) is None
+
+
+def test_training_and_evaluation_are_told_apart_and_studies_too(ledger: Ledger) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND + COUNT, allow=fine)
+    ledger.charge(step=step("evaluate"), request="r", cost=COUNT, allow=fine)
+    ledger.charge(step=step(study="b" * 64), request="r", cost=COUNT, allow=fine)
+    spending = ledger.spending(STUDY)
+    assert set(spending.training.events) == {*ROUND.events, *COUNT.events}
+    assert spending.evaluation == COUNT
+
+
+def test_an_answer_needs_a_charge(ledger: Ledger) -> None:
+    with pytest.raises(ProtocolViolationError, match="never charged"):
+        ledger.answer(step(), b"reply", None)
+
+
+def test_the_first_weight_of_a_study_is_kept(ledger: Ledger) -> None:
+    assert ledger.weight(STUDY, 7) is None
+    for number, weight in ((1, 80.5), (2, 91.0)):
+        key = step(f"train/{number}")
+        ledger.charge(step=key, request="r", cost=ROUND, allow=fine)
+        ledger.answer(key, b"", weight)
+    assert ledger.weight(STUDY, 7) == 80.5
+    assert ledger.weight(STUDY, 8) == 80.5  # paid for in an earlier run of the same study
+    assert ledger.weight("c" * 64, 7) is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM charges",
+        "UPDATE charges SET cost = x''",
+        "DELETE FROM answers",
+        "UPDATE answers SET reply = x''",
+    ],
+)
+def test_the_ledger_only_grows(ledger: Ledger, tmp_path: Path, statement: str) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.answer(step(), b"reply", None)
+    connection = sqlite3.connect(tmp_path / "node.db")
+    with pytest.raises(sqlite3.IntegrityError, match="never"):
+        connection.execute(statement)
+    connection.close()
+
+
+def test_two_runs_cannot_both_take_the_last_of_a_budget(ledger: Ledger, tmp_path: Path) -> None:
+    """Each asks inside the transaction of its charge, so one of them sees the other's."""
+
+    def one_only(spending: Spending) -> None:
+        if spending.training.events[0].count > 5:
+            raise BudgetExhaustedError("spent")
+
+    outcomes: list[bool] = []
+
+    def take(run: int) -> None:
+        own = Ledger(tmp_path / "node.db", now=lambda: NOW)
+        try:
+            own.charge(step=step(run=run), request="r", cost=ROUND, allow=one_only)
+            outcomes.append(True)
+        except BudgetExhaustedError:
+            outcomes.append(False)
+        finally:
+            own.close()
+
+    threads = [threading.Thread(target=take, args=(run,)) for run in range(2, 8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == [False] * 5 + [True]
+    assert ledger.spent(STUDY) == ROUND
+
+
+def test_a_full_disk_is_named_and_nothing_is_charged(ledger: Ledger, tmp_path: Path) -> None:
+    with ledger._database.read() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+
+    def fill() -> None:
+        for number in range(1, 200):
+            key = step(f"train/{number}")
+            ledger.charge(step=key, request="r" * 64, cost=ROUND, allow=fine)
+            ledger.answer(key, b"x" * 4000, None)
+
+    with pytest.raises(StorageError, match="full"):
+        fill()
+    with ledger._database.read() as connection:
+        connection.execute("PRAGMA max_page_count=100000")
+        charged = connection.execute("SELECT COUNT(*) FROM charges").fetchone()[0]
+    assert charged == ledger.spent(STUDY).events[0].count / 5
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "node.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(StorageError, match=r"node\.db"):
+        Ledger(tmp_path / "node.db", now=lambda: NOW)
+
+
+def test_what_another_process_writes_is_seen_by_every_connection(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """A second connection in this process must not cost the first its locks, and so its log."""
+    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    second = Ledger(tmp_path / "node.db", now=lambda: NOW)
+    code = (
+        "import sys, sqlite3; c = sqlite3.connect(sys.argv[1]);"
+        "c.execute('INSERT INTO charges SELECT NULL, study, run, step, attempt, request, cost,"
+        " charged_at FROM charges LIMIT 1'); c.commit(); c.close()"
+    )
+    for expected in (2, 3, 4):
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "node.db")], check=True)
+        assert ledger.spending(STUDY).charges == expected
+        assert second.spending(STUDY).charges == expected
+    ledger.charge(step=step("train/2"), request="r", cost=ROUND, allow=fine)
+    assert second.spending(STUDY).charges == 5
+    assert (tmp_path / "node.db-wal").exists()
