@@ -16,7 +16,7 @@ UV_VERSION := 0.12.24
 # configured with a folder of wheels, that folder is used instead of the index.
 WHEELS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 UV := $(if $(WHEELS),UV_NO_SOURCES=1 UV_FIND_LINKS=$(WHEELS) ,)$(BIN)/uv
-PIP := $(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt
+PIP := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt
 
 PROTOS := $(shell find protos -name '*.proto' | sort)
 PROTOC := $(BIN)/python -m grpc_tools.protoc -I .

@@ -29,14 +29,15 @@ def demo(
     output: Output = Form.TABLE,
 ) -> None:
     """Run four departments and a coordinator here: enrol, approve, train, release, compare."""
-    from demo import report, showcase  # noqa: PLC0415 - scikit-learn; other commands stay quick
+    from demo import report, showcase, warm  # noqa: PLC0415 - scikit-learn; other commands stay quick
     from demo.federation import Federation  # noqa: PLC0415 - likewise
     from demo.residents import DEPARTMENTS  # noqa: PLC0415 - likewise
 
     report.check_epsilon(epsilon)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` stops what it started
     showcase.prepare(folder)
-    with Federation(root=folder.resolve(), departments=DEPARTMENTS) as federation:
+    warm.preload()
+    with Federation(root=folder.resolve(), departments=DEPARTMENTS, warm=True) as federation:
         outcome = showcase.run(federation, epsilon=epsilon, tell=lambda text: say(f"- {text}"))
         if output is Form.JSON:
             sys.stdout.write(json.dumps(outcome.document()) + "\n")

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from coordinator.client.api import Datalabbet
+from demo.warm import WarmNode
 from models.errors import DeadlineError, RunFailedError
 
 _START_SECONDS = 60
@@ -32,12 +33,14 @@ class Federation:
         root: holds `coordinator/`, `nodes/<department>/`, `people/<name>/` and `logs/`.
         departments: the nodes; their `datasets/` must be there before `enrol`.
         settings: further environment variables of the coordinator.
+        warm: fork the nodes from one process that has imported their libraries.
     """
 
     root: Path
     departments: tuple[str, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
-    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    warm: bool = False
+    running: dict[str, subprocess.Popen[bytes] | WarmNode] = field(default_factory=dict)
     _ports: tuple[int, int] = (0, 0)
 
     def __enter__(self) -> Self:
@@ -101,6 +104,10 @@ class Federation:
 
     def start_node(self, department: str) -> None:
         """Start the department's node."""
+        if self.warm:
+            node = WarmNode(self.home(department), self.log(department))
+            self.running[department] = node
+            return
         command = [*_python("node"), "--home", str(self.home(department)), "run"]
         self._start(department, command, environment={"OMP_NUM_THREADS": "1"})
 
@@ -210,7 +217,7 @@ def _free_ports() -> tuple[int, int]:
         return one.getsockname()[1], two.getsockname()[1]
 
 
-def _check_alive(process: subprocess.Popen[bytes], *, log: Path) -> None:
+def _check_alive(process: subprocess.Popen[bytes] | WarmNode, *, log: Path) -> None:
     if process.poll() is not None:
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
         raise RunFailedError(f"a process ended at once; {log} says: {' / '.join(last)}")

@@ -119,7 +119,7 @@ def study(*, epsilon: str) -> str:
             "delta": 1e-5,
             "clip": 1.0,
             "departments_per_resident": 1,
-            "holdout": 0.2,
+            "holdout": 0.3,
         },
         "minimum_cohort": 3,
         "retention_days": 365,

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 refused or failed, 2 connection or credentials, 3 no answe
 4 wrong use or input, 5 a mistake in the program.
 """
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -173,6 +174,10 @@ def run(context: typer.Context, *, output: Output = Form.TABLE) -> None:
     from node import app  # noqa: PLC0415 - opens the vault's libraries
 
     app.run(opened(context))
+    # All is closed and on disk. Tearing down torch's and gRPC's threads takes seconds more, and
+    # a step still at work in a thread would crash there.
+    sys.stderr.flush()
+    os._exit(0)
 
 
 @cli.command()

@@ -85,12 +85,10 @@ class Enrolment:
             UnauthenticatedError: the token is wrong, used or expired.
             InvalidDocumentError: the certificate request or the identity key is bad.
         """
-        return database.decided(lambda: self._enrol(request))
-
-    def _enrol(self, request: EnrolmentRequest) -> IssuedCertificate:
         now = self._clock()
         secret_hash = _hash(request.token)
         with database.writing(self._engine) as connection:
+            database.alone(connection)
             admitted = rows.get_token(connection, secret_hash)
             if admitted is None:
                 raise UnauthenticatedError("the token is not valid", hint=_FRESH)
@@ -125,17 +123,22 @@ class Enrolment:
             )
         return self._answer(who, issued.pem, node_id, issued.expires_at)
 
-    def renew(self, who: Principal, certificate_request_pem: str) -> IssuedCertificate:
-        """Give `who`, whose certificate the caller has checked, a certificate for a fresh key.
+    def renew(
+        self, who: Principal, certificate_request_pem: str, *, serial: str
+    ) -> IssuedCertificate:
+        """Give `who`, who presented the valid certificate `serial`, one for a fresh key.
 
         Raises:
-            UnauthenticatedError: the member was revoked meanwhile.
+            UnauthenticatedError: that certificate was revoked meanwhile.
             InvalidDocumentError: the certificate request is bad.
         """
         key = read_request(certificate_request_pem)
         with database.writing(self._engine) as connection:
+            # Looked at again here: a replaced node must not renew past its replacement.
+            database.alone(connection)
             member = rows.get_member(connection, who)
-            if member is None or member.revoked:
+            presented = rows.get_certificate(connection, serial)
+            if member is None or member.revoked or presented is None or presented.revoked:
                 raise UnauthenticatedError("the certificate has been revoked", hint=_FRESH)
             issued = self._authority.issue(
                 who, key, now=self._clock(), validity=self._validity, entropy=self._entropy
@@ -150,6 +153,7 @@ class Enrolment:
             NotFoundError: there is no such member.
         """
         with database.writing(self._engine) as connection:
+            database.alone(connection)
             if rows.get_member(connection, who) is None:
                 raise NotFoundError(f"there is no member {who.role.value}/{who.name}")
             rows.revoke_member(connection, who, now=self._clock())

@@ -94,7 +94,7 @@ class Callers:
         Raises:
             UnauthenticatedError: no certificate, a foreign, expired or revoked one.
         """
-        presented = self._presented(context)
+        presented = self.presented(context)
         self._check(presented)
         return presented.principal
 
@@ -120,7 +120,7 @@ class Callers:
         """
         who = self.require(context, *roles)
         with self._lock:
-            self._held[context] = self._presented(context)
+            self._held[context] = self.presented(context)
         if not context.add_callback(lambda: self._release(context)):
             self._release(context)  # the call has ended already
         return who
@@ -144,7 +144,12 @@ class Callers:
         with self._lock:
             self._held.pop(context, None)
 
-    def _presented(self, context: Context) -> Presented:
+    def presented(self, context: Context) -> Presented:
+        """Give what the caller's certificate says. Whether it stands is `caller`'s to decide.
+
+        Raises:
+            UnauthenticatedError: there is none, or it names no member.
+        """
         pem = tuple(context.auth_context().get("x509_pem_cert", ()))
         if not pem:
             raise UnauthenticatedError(

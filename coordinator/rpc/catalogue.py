@@ -13,7 +13,6 @@ from coordinator.store import database
 from coordinator.store import fleet as rows
 from models.errors import UsageError
 from models.governance.principal import Role
-from models.schema import Declaration
 from protos import codec
 from protos.fleet.v1 import catalogue_pb2, catalogue_pb2_grpc
 
@@ -35,13 +34,10 @@ class CatalogueServicer(catalogue_pb2_grpc.CatalogueServiceServicer):
         """Replace everything that the caller's department declares."""
         who = self._callers.require(context, Role.DEPARTMENT)
         declarations = codec.read_declarations(request)
-        database.decided(lambda: self._replace(who.name, declarations))
+        with database.writing(self._engine) as connection:
+            rows.replace_datasets(connection, who, declarations, now=self._clock())
         _log.info("%s declares %d datasets", who.uri, len(declarations))
         return catalogue_pb2.PublishDatasetsResponse()
-
-    def _replace(self, department: str, declarations: tuple[Declaration, ...]) -> None:
-        with database.writing(self._engine) as connection:
-            rows.replace_datasets(connection, department, declarations, now=self._clock())
 
     @guard
     def ListDatasets(  # noqa: N802 - the name in the proto

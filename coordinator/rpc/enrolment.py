@@ -36,6 +36,7 @@ class EnrolmentServicer(enrolment_pb2_grpc.EnrolmentServiceServicer):
     ) -> enrolment_pb2.RenewResponse:
         """Give the caller a certificate for a fresh key."""
         who = self._callers.require(context, *Role)
-        issued = self._enrolment.renew(who, codec.read_renew_request(request))
+        pem = codec.read_renew_request(request)
+        issued = self._enrolment.renew(who, pem, serial=self._callers.presented(context).serial)
         _log.info("renewed %s until %s", issued.principal.uri, issued.expires_at.isoformat())
         return enrolment_pb2.RenewResponse(certificate=codec.write_certificate(issued))

@@ -6,9 +6,8 @@ a lost server or a locked file raises into `StorageError`, after everything was 
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import sqlalchemy
 from alembic import command
@@ -20,10 +19,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from models.errors import ConfigurationError, StorageError
 
-T = TypeVar("T")
-
 _READS = "datalabbet_reads"
-_MIGRATION_LOCK = 7_351_904_118_220_417  # any constant: the key of the advisory lock
+_MIGRATION_LOCK = 7_351_904_118_220_417  # any constants: the keys of advisory locks
+_ALONE_LOCK = 7_351_904_118_220_418
 _POOL = 16
 _BUSY_SECONDS = 30
 _HINT = "Free disk space or bring the database back; nothing was changed, and trying again is safe."
@@ -107,15 +105,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def decided(change: Callable[[], T]) -> T:
-    """Give what `change` gives, doing it again if another change made the same row meanwhile.
+def alone(connection: Connection) -> None:
+    """Have this change go on only when no other change that is `alone` does.
 
-    `change` looks first and then writes, all in one `writing`: the second time it sees the row.
+    For changes that add a row if it is not there yet: no row can be locked for them. In SQLite
+    every change is alone anyway.
     """
-    try:
-        return change()
-    except sqlalchemy.exc.IntegrityError:
-        return change()
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:k)"), {"k": _ALONE_LOCK})
 
 
 @contextlib.contextmanager

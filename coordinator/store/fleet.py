@@ -256,9 +256,12 @@ def use_token(
 
 
 def replace_datasets(
-    connection: Connection, department: str, declarations: Iterable[Declaration], *, now: datetime
+    connection: Connection, who: Principal, declarations: Iterable[Declaration], *, now: datetime
 ) -> None:
     """Make `declarations` all that the department declares; unchanged ones keep their date."""
+    department = who.name
+    # Two lists of one department go one after the other.
+    connection.execute(select(members.c.name).where(_is(members, who)).with_for_update())
     query = select(datasets).where(datasets.c.department == department)
     old = {row.name: row for row in connection.execute(query)}
     connection.execute(delete(datasets).where(datasets.c.department == department))

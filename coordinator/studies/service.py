@@ -48,11 +48,9 @@ class StudyService:
             AlreadyExistsError: another study has its id.
             InvalidDocumentError: it does not match what its departments declare.
         """
-        return database.decided(lambda: self._propose(study, by))
-
-    def _propose(self, study: Study, by: Principal) -> StudyStatus:
         study_hash = study.digest()
         with database.writing(self._engine) as connection:
+            database.alone(connection)
             known = rows.find(connection, study_hash)
             if known is not None:
                 return known

@@ -177,8 +177,9 @@ def test_an_approval_that_cannot_be_submitted_stays_here_and_is_not_called_submi
 ) -> None:
     home = federation.enrol("school")
     federation.enrol("care")
-    for name in CITY:
-        processes.append(node_process(federation.folder / name, federation.folder / f"{name}.log"))
+    processes.extend(
+        node_process(federation.folder / name, federation.folder / f"{name}.log") for name in CITY
+    )
     with federation.central() as central:
         until(lambda: len(central.catalogue()) == 2, what="the catalogue of both")
         file = city_draft()

@@ -192,8 +192,5 @@ def until(holds: Callable[[], bool], *, seconds: float = 30.0, what: str = "") -
 
 def ended(client: Datalabbet, run_id: int, *, seconds: float = 60.0) -> RunStatus:
     """Give the last status of a run."""
-    last = None
-    for last in client.watch(run_id, timeout=seconds):
-        pass
-    assert last is not None
+    *_, last = client.watch(run_id, timeout=seconds)
     return last

@@ -22,6 +22,7 @@ from coordinator.store.tables import metadata
 from models.errors import InvalidDocumentError, NotFoundError, UnauthenticatedError
 from models.governance import token
 from models.governance.principal import Principal
+from models.governance.views import IssuedCertificate
 
 SCHOOL = department("school")
 HOUR = timedelta(hours=1)
@@ -47,6 +48,10 @@ class Desk:
 
     def invite(self, who: Principal = SCHOOL) -> str:
         return self.enrolment.invite(who, valid=HOUR).text
+
+    def renew(self, issued: IssuedCertificate, fresh: Applicant) -> IssuedCertificate:
+        row = self.serial(issued.certificate_pem)
+        return self.enrolment.renew(SCHOOL, fresh.request_pem(), serial=row.serial)
 
     def serial(self, pem: str) -> rows.CertificateRow:
         serial = f"{x509.load_pem_x509_certificate(pem.encode()).serial_number:x}"
@@ -186,11 +191,19 @@ def test_departments_have_node_ids_of_their_own(desk: Desk) -> None:
 def test_renewal_leaves_the_older_certificate_standing(desk: Desk) -> None:
     first = desk.enrolment.enrol(Applicant().request(desk.invite()))
     fresh = Applicant()
-    renewed = desk.enrolment.renew(SCHOOL, fresh.request_pem())
+    renewed = desk.renew(first, fresh)
     assert (renewed.principal, renewed.node_id) == (SCHOOL, first.node_id)
     assert not desk.serial(first.certificate_pem).revoked
     found = x509.load_pem_x509_certificate(renewed.certificate_pem.encode())
     assert found.public_key() == fresh.key.public_key()
+
+
+def test_a_replaced_node_cannot_renew(desk: Desk) -> None:
+    first = desk.enrolment.enrol(Applicant().request(desk.invite()))
+    second = desk.enrolment.enrol(Applicant().request(desk.invite()))
+    with pytest.raises(UnauthenticatedError, match="revoked"):
+        desk.renew(first, Applicant())
+    assert desk.renew(second, Applicant()).node_id == second.node_id
 
 
 def test_revocation_ends_everything_that_was_given(desk: Desk) -> None:
@@ -201,7 +214,7 @@ def test_revocation_ends_everything_that_was_given(desk: Desk) -> None:
     desk.enrolment.revoke(SCHOOL)  # safe to repeat
     assert desk.serial(issued.certificate_pem).revoked
     with pytest.raises(UnauthenticatedError, match="revoked"):
-        desk.enrolment.renew(SCHOOL, Applicant().request_pem())
+        desk.renew(issued, Applicant())
     with pytest.raises(UnauthenticatedError, match="revoked"):
         desk.enrolment.enrol(request)  # a retry
     with pytest.raises(UnauthenticatedError, match="not valid"):
@@ -226,9 +239,9 @@ def test_revoking_whom_nobody_knows_says_so(desk: Desk) -> None:
 
 
 def test_members_are_listed_with_their_newest_certificate(desk: Desk) -> None:
-    desk.enrolment.enrol(Applicant().request(desk.invite()))
+    first = desk.enrolment.enrol(Applicant().request(desk.invite()))
     desk.clock.moved = timedelta(days=10)
-    renewed = desk.enrolment.renew(SCHOOL, Applicant().request_pem())
+    renewed = desk.renew(first, Applicant())
     desk.enrolment.enrol(Applicant(identity=None).request(desk.invite(CENTRAL)))
     with writing(desk.engine) as connection:
         rows.save_software(connection, SCHOOL, "0.1.0")

@@ -4,7 +4,6 @@ import shutil
 import socket
 import ssl
 import threading
-from collections import namedtuple
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -232,8 +231,8 @@ def test_clocks_that_are_apart(apart: timedelta | None, state: State) -> None:
 def test_a_disk_that_fills_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, state: State
 ) -> None:
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(1 << 40, 1 << 30, free))
+    usage = shutil.disk_usage(tmp_path)._replace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     assert doctor.disk(tmp_path, wanted=500 << 20).state is state
 
 

@@ -54,7 +54,7 @@ class Register:
 
     def declare(self, name: str, *declarations: Declaration) -> None:
         with writing(self.engine) as connection:
-            rows.replace_datasets(connection, name, declarations, now=self.clock())
+            rows.replace_datasets(connection, department(name), declarations, now=self.clock())
 
     def propose(self, made: Study = STUDY) -> StudyStatus:
         return self.service.propose(made, by=CENTRAL)
@@ -302,9 +302,7 @@ def at_once(*changes: Callable[[], object]) -> list[object]:
 
 def test_proposals_at_the_same_moment_are_one(register: Register) -> None:
     other = replace(STUDY, retention_days=30)
-    found = at_once(
-        *[lambda: register.propose() for _ in range(6)], lambda: register.propose(other)
-    )
+    found = at_once(*[register.propose for _ in range(6)], lambda: register.propose(other))
     kinds = {type(item) for item in found}
     assert kinds == {StudyStatus, AlreadyExistsError}
     assert len({item.study_hash for item in found if isinstance(item, StudyStatus)}) == 1
