@@ -129,16 +129,16 @@ class Federation:
                 )
             time.sleep(0.1)
 
-    def coordinator(self, *arguments: str) -> dict[str, Any]:
+    def coordinator(self, *arguments: str) -> Any:
         """Give what `datalabbet-coordinator ... --output json` prints."""
         return _call([*self._coordinator(*arguments), "--output", "json"])
 
-    def node(self, department: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
+    def node(self, department: str, *arguments: str, stdin: str = "") -> Any:
         """Give what `datalabbet-node ... --output json` prints."""
         command = [*_python("node"), "--home", str(self.home(department)), *arguments]
         return _call([*command, "--output", "json"], stdin=stdin)
 
-    def client(self, person: str, *arguments: str, stdin: str = "") -> dict[str, Any]:
+    def client(self, person: str, *arguments: str, stdin: str = "") -> Any:
         """Give what `datalabbet ... --output json` prints for a person."""
         command = [*_python("coordinator.client"), *arguments]
         return _call(
@@ -199,15 +199,14 @@ def _spawn(
     )
 
 
-def _call(command: Sequence[str], *, stdin: str = "") -> dict[str, Any]:
+def _call(command: Sequence[str], *, stdin: str = "") -> Any:
     done = subprocess.run(  # noqa: S603 - our own programs
         command, input=stdin, capture_output=True, text=True, check=False, timeout=_START_SECONDS
     )
     if done.returncode != 0:
         words = " ".join(command[2:])
         raise RunFailedError(f"`{words}` failed ({done.returncode}): {done.stderr.strip()}")
-    result: dict[str, Any] = json.loads(done.stdout) if done.stdout.startswith("{") else {}
-    return result
+    return json.loads(done.stdout)
 
 
 def _free_ports() -> tuple[int, int]:

@@ -5,6 +5,7 @@ folder `nodes/<department>/datasets/` of each node, the study files, and `test.c
 node has.
 """
 
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,9 @@ from demo.fields import Field, Table
 app = typer.Typer(add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 DataOption = Annotated[Path, typer.Option("--data", help="The folder with the published files.")]
 OutOption = Annotated[Path, typer.Option("--out", help="The folder to write to.")]
+RepeatsOption = Annotated[
+    int, typer.Option("--repeats", min=1, help="Copies of each private study: noise differs.")
+]
 
 HOSPITALS = ("cleveland", "hungarian", "switzerland", "va")
 
@@ -88,7 +92,7 @@ _UNKNOWN = ("Uppgift saknas", "Not stated")
 
 
 @app.command()
-def heart(data: DataOption, out: OutOption) -> None:
+def heart(data: DataOption, out: OutOption, repeats: RepeatsOption = 1) -> None:
     """Write UCI Heart Disease as four hospitals, with FLamby's cleaning and its split."""
     tests = []
     for hospital in HOSPITALS:
@@ -131,17 +135,18 @@ def heart(data: DataOption, out: OutOption) -> None:
         },
     }
     _save(out / "heart-open.yaml", open_study)
-    for epsilon in (1.0, 5.0):
-        private = _study(f"heart-epsilon-{epsilon:.0f}", HOSPITALS, "heart", HEART) | {
+    for epsilon, number in itertools.product((1.0, 5.0), range(1, repeats + 1)):
+        name = f"heart-epsilon-{epsilon:.0f}-{number}"
+        private = _study(name, HOSPITALS, "heart", HEART) | {
             "training": {
-                "rounds": 4,
-                "steps": 4,
+                "rounds": 8,
+                "steps": 1,
                 "sampling_rate": 1.0,
                 "learning_rate": 1.0,
             },
-            "privacy": _private(epsilon=epsilon, delta=1e-4),
+            "privacy": _private(epsilon=epsilon, delta=1e-4) | {"clip": 0.5},
         }
-        _save(out / f"heart-epsilon-{epsilon:.0f}.yaml", private)
+        _save(out / f"{name}.yaml", private)
 
 
 @app.command()

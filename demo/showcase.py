@@ -13,7 +13,7 @@ from demo import comparison, residents, visits
 from demo.comparison import Comparison
 from demo.federation import Federation, together
 from demo.residents import DEPARTMENTS
-from models.errors import UsageError
+from models.errors import DeadlineError, UsageError
 from models.governance.record import Interval, ReleaseRecord
 
 CENTRAL, ANALYST = "central-team", "analyst"
@@ -100,7 +100,7 @@ def run(federation: Federation, *, epsilon: str, tell: Callable[[str], None]) ->
     with Datalabbet.connect(federation.profile(CENTRAL)) as client:
         federation.start_nodes(client)
         tell("The central team proposes the study; each steward approves its hash")
-        _wait_for_catalogue(client)
+        wait_for_catalogue(client, DEPARTMENTS)
         study = client.propose(study_file)
         together([(lambda name: _approve(federation, name), d) for d in DEPARTMENTS])
 
@@ -131,12 +131,16 @@ def _approve(federation: Federation, department: str) -> None:
     federation.node(department, "studies", "approve", visits.STUDY, "--steward", steward, "--yes")
 
 
-def _wait_for_catalogue(client: Datalabbet) -> None:
-    """Wait until every node has published its declarations, which it does on connecting."""
+def wait_for_catalogue(client: Datalabbet, departments: tuple[str, ...]) -> None:
+    """Wait until every node has published its declarations, which it does on connecting.
+
+    Raises:
+        DeadlineError: one has not within half a minute.
+    """
     end = time.monotonic() + 30
-    while time.monotonic() < end:
-        if {entry.department for entry in client.catalogue()} >= set(DEPARTMENTS):
-            return
+    while not {entry.department for entry in client.catalogue()} >= set(departments):
+        if time.monotonic() > end:
+            raise DeadlineError("not every node has published its catalogue")
         time.sleep(0.1)
 
 

@@ -21,7 +21,11 @@ Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Slug = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,62}$")]
 """A department or study id: lower-case ASCII, digits and hyphen."""
 
-Line = Annotated[str, Field(min_length=1, max_length=2000)]
+Line = Annotated[
+    str,
+    Field(min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]*$"),
+]
+"""A text for people. Control characters could steer the terminal it is shown on."""
 Level = Annotated[str, Field(min_length=1, max_length=100)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 

@@ -129,9 +129,13 @@ def draft(  # noqa: PLR0913 - each is an option of the command
         str | None, typer.Option(help="A file that holds an SQLAlchemy URL; needs --query.")
     ] = None,
     query: Annotated[str | None, typer.Option(help="One SELECT.")] = None,
-    delimiter: Annotated[Literal[",", ";", "|", ":", "\t"], typer.Option()] = ",",
-    encoding: Annotated[Literal["utf-8", "iso-8859-1", "windows-1252"], typer.Option()] = "utf-8",
-    decimal: Annotated[Literal[".", ","], typer.Option()] = ".",
+    delimiter: Annotated[
+        Literal[",", ";", "|", ":", "\t"], typer.Option(help="What separates the cells.")
+    ] = ",",
+    encoding: Annotated[
+        Literal["utf-8", "iso-8859-1", "windows-1252"], typer.Option(help="How text is written.")
+    ] = "utf-8",
+    decimal: Annotated[Literal[".", ","], typer.Option(help="The decimal sign.")] = ".",
     output: Output = Form.TABLE,
 ) -> None:
     """Print a draft declaration (YAML) of a source. Bounds and meanings are left to you."""

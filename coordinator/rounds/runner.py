@@ -159,12 +159,11 @@ class Runner:
             evaluated_by=evaluated_by,
             created_at=self._clock(),
         )
-        self._halt.check()
-        self._halt.obey()  # from here on the run cannot be stopped any more: it has a release
-        self._diary.insist(
-            lambda: releases.save(self._database, record=bundle.record, files=bundle.files)
-        )
-        self._diary.note(RunState.FINISHED)
+
+        def keep(connection: Connection) -> None:
+            releases.save(connection, record=bundle.record, files=bundle.files)
+
+        self._diary.note(RunState.FINISHED, also=keep)
 
     def _in_order(self, question: flower.Question) -> tuple[str, ...]:
         return tuple(name for name in self._study.departments if name in question.answers)

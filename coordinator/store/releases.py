@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, Engine, insert, select
 
-from coordinator.store.database import reading, writing
+from coordinator.store.database import reading
 from coordinator.store.tables import release_files, releases
 from models.errors import NotFoundError
 from models.governance.record import RecordedFile, ReleaseRecord
@@ -15,34 +15,29 @@ NEWEST = 1000
 """How many releases a list holds: the limit in releases.proto."""
 
 
-def save(engine: Engine, *, record: ReleaseRecord, files: Mapping[str, bytes]) -> None:
-    """Keep a release and its files, all or nothing.
-
-    A run that is finished again after a crash makes its release anew: the first one stands, so
-    that nobody has seen files that are gone.
-    """
-    with writing(engine) as connection:
-        if _exists(connection, record.run_id):
-            return
+def save(connection: Connection, *, record: ReleaseRecord, files: Mapping[str, bytes]) -> None:
+    """Keep a release and its files, in the transaction that finishes the run. The first stands."""
+    if _exists(connection, record.run_id):
+        return
+    connection.execute(
+        insert(releases).values(
+            run_id=record.run_id,
+            study=record.study.study,
+            created_at=record.created_at,
+            record=record.canonical(),
+        )
+    )
+    for name, content in sorted(files.items()):
+        entry = RecordedFile.of(name, content)
         connection.execute(
-            insert(releases).values(
+            insert(release_files).values(
                 run_id=record.run_id,
-                study=record.study.study,
-                created_at=record.created_at,
-                record=record.canonical(),
+                name=entry.name,
+                size=entry.size,
+                sha256=entry.sha256,
+                content=content,
             )
         )
-        for name, content in sorted(files.items()):
-            entry = RecordedFile.of(name, content)
-            connection.execute(
-                insert(release_files).values(
-                    run_id=record.run_id,
-                    name=entry.name,
-                    size=entry.size,
-                    sha256=entry.sha256,
-                    content=content,
-                )
-            )
 
 
 def summaries(engine: Engine) -> tuple[ReleaseSummary, ...]:

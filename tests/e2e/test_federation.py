@@ -1,6 +1,5 @@
 """Real processes over mutual TLS: canaries stay inside, kills are survived, runs can be stopped."""
 
-import json
 import sqlite3
 import sys
 import time
@@ -255,6 +254,8 @@ def test_a_run_can_be_stopped(city: City) -> None:
 
 
 def test_the_commands_agree_with_the_sdk(city: City) -> None:
-    listed = city.client("analyst", "releases", "list")
-    assert {r["study"] for r in listed["releases"]} >= {"canaries", "killed-coordinator"}
-    assert json.dumps(listed)
+    with Datalabbet.connect(city.profile("analyst")) as client:
+        told = {summary.study for summary in client.releases()}
+    shown = city.client("analyst", "releases", "list")
+    assert {release["study"] for release in shown} == told
+    assert told >= {"canaries", "killed-coordinator"}

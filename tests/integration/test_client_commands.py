@@ -17,7 +17,7 @@ from coordinator import release
 from coordinator.client import Datalabbet, cli, connection, exports
 from coordinator.client import profile as profiles
 from coordinator.store import releases
-from coordinator.store.database import open_database
+from coordinator.store.database import open_database, writing
 from models import documents
 from models.errors import (
     AlreadyExistsError,
@@ -479,7 +479,8 @@ def test_a_broken_download_leaves_nothing(released, anna, tmp_path) -> None:
 
 def test_a_release_is_saved_once(released, city) -> None:
     engine = open_database(city.around.settings.database_url(city.folder))
-    releases.save(engine, record=released.record, files={"card.md": b"another"})
+    with writing(engine) as connection:
+        releases.save(connection, record=released.record, files={"card.md": b"another"})
     assert releases.content(engine, RUN, "card.md") == released.files["card.md"]
     with pytest.raises(NotFoundError, match="no such file"):
         releases.content(engine, RUN, "nothing.txt")

@@ -75,7 +75,8 @@ def test_releases_are_kept_byte_for_byte_and_newest_first(engine) -> None:
     older = finished(engine, 7, made=NOW)
     newer = finished(engine, 2**47, made=NOW + timedelta(days=1))
     for bundle in (newer, older):
-        releases.save(engine, record=bundle.record, files=bundle.files)
+        with writing(engine) as connection:
+            releases.save(connection, record=bundle.record, files=bundle.files)
     assert releases.summaries(engine) == (newer.summary, older.summary)
     summary, record = releases.get(engine, 7)
     assert (summary, record) == (older.summary, older.record)
@@ -85,8 +86,10 @@ def test_releases_are_kept_byte_for_byte_and_newest_first(engine) -> None:
 
 def test_the_first_release_of_a_run_stands(engine) -> None:
     bundle = finished(engine, 7, made=NOW)
-    releases.save(engine, record=bundle.record, files=bundle.files)
-    releases.save(engine, record=bundle.record, files={"card.md": b"another"})
+    with writing(engine) as connection:
+        releases.save(connection, record=bundle.record, files=bundle.files)
+    with writing(engine) as connection:
+        releases.save(connection, record=bundle.record, files={"card.md": b"another"})
     assert releases.get(engine, 7)[0] == bundle.summary
     assert releases.content(engine, 7, "card.md") == bundle.files["card.md"]
 
@@ -97,6 +100,7 @@ def test_what_is_not_there(engine) -> None:
     with pytest.raises(NotFoundError, match="run 7 has no release"):
         releases.content(engine, 7, "card.md")
     bundle = finished(engine, 7, made=NOW)
-    releases.save(engine, record=bundle.record, files=bundle.files)
+    with writing(engine) as connection:
+        releases.save(connection, record=bundle.record, files=bundle.files)
     with pytest.raises(NotFoundError, match="no such file"):
         releases.content(engine, 7, "../card.md")

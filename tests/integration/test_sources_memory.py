@@ -13,21 +13,23 @@ import pyarrow.parquet as pq
 import pytest
 from declared import HEADING, declare
 
-ROWS = 200_000
-ALLOWED = 32 << 20
+ROWS = 300_000
+ALLOWED = 48 << 20
 """Bytes; the files are larger, and as objects in memory the records are several times that."""
 
 ID = "a-resident-id-of-two-hundred-characters" * 5
 
 MEASURE = """
-import resource, sys
+import re, sys
 from pathlib import Path
 from node.datasets import load
 from node.vault.contract import check
 from node.vault.records import records
 
 def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not ru_maxrss: it begins at the size of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1]) * 1024
 
 dataset = load(Path(sys.argv[1]))
 columns = dataset.declaration.columns

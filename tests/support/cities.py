@@ -169,7 +169,8 @@ class City:
     def put_release(self, record: ReleaseRecord, files: dict[str, bytes]) -> None:
         """Put a release into the database."""
         engine = open_database(self.around.settings.database_url(self.folder))
-        releases.save(engine, record=record, files=files)
+        with writing(engine) as connection:
+            releases.save(connection, record=record, files=files)
         engine.dispose()
 
 
