@@ -109,7 +109,7 @@ def heart(data: DataOption, out: OutOption, repeats: RepeatsOption = 1) -> None:
             stratify=stratify,
         )
         rows = _heart_rows(clean, hospital)
-        tests.append(rows.iloc[sorted(test)])
+        tests.append(rows.iloc[sorted(test)].assign(department=hospital))
         table = _table(
             "heart",
             title=("Hjärtsjukdom", "Heart disease"),

@@ -15,7 +15,7 @@ import pandas as pd
 import typer
 from rich.console import Console
 from rich.table import Table
-from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from coordinator.client import progress
 from coordinator.client.api import Datalabbet
@@ -31,11 +31,17 @@ CENTRAL = "central-team"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """One released model on the rows that no node has."""
+    """One released model on the rows that no node has.
+
+    Attributes:
+        site_accuracy: mean of the departments' own accuracies; None if `test.csv` has no column
+            `department`.
+    """
 
     study: str
     epsilon: float | None
     accuracy: float
+    site_accuracy: float | None
     auc: float
     seconds: float
 
@@ -73,10 +79,13 @@ def _study(
     test = pd.read_csv(city.root / "test.csv", keep_default_na=False)
     model = ReleasedClassifier.from_release(release)
     truth = test[record.study.outcome]
+    right = truth == model.predict(test)
+    sites = right.groupby(test["department"]).mean() if "department" in test else None
     return Score(
         study=name,
         epsilon=record.protection.epsilon,
-        accuracy=float(accuracy_score(truth, model.predict(test))),
+        accuracy=float(right.mean()),
+        site_accuracy=None if sites is None else float(sites.mean()),
         auc=float(roc_auc_score(truth, model.predict_proba(test)[:, 1])),
         seconds=(ended.updated_at - ended.started_at).total_seconds(),
     )
@@ -92,10 +101,11 @@ def main(
     if output is Form.JSON:
         sys.stdout.write(json.dumps([asdict(score) for score in scores]) + "\n")
         return
-    table = Table("study", "ε", "accuracy", "AUC", "seconds")
+    table = Table("study", "ε", "accuracy", "mean of departments", "AUC", "seconds")
     for score in scores:
         spent = "∞" if score.epsilon is None else f"{score.epsilon:.2f}"
-        figures = (f"{score.accuracy:.4f}", f"{score.auc:.4f}", f"{score.seconds:.1f}")
+        sites = "" if score.site_accuracy is None else f"{score.site_accuracy:.4f}"
+        figures = (f"{score.accuracy:.4f}", sites, f"{score.auc:.4f}", f"{score.seconds:.1f}")
         table.add_row(score.study, spent, *figures)
     Console(width=100).print(table)
 

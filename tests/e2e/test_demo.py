@@ -1,0 +1,74 @@
+"""`datalabbet demo`, as a user types it: one JSON object, and nothing is left running."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(300)
+DEMO = [sys.executable, "-m", "coordinator.client", "demo"]
+
+
+def processes_naming(text: str) -> list[str]:
+    """The command lines of running processes that hold a text."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if text in line:
+                found.append(line)
+    return found
+
+
+def test_the_demo_goes_from_nothing_to_a_released_model(tmp_path: Path) -> None:
+    folder = tmp_path / "demo"
+    done = subprocess.run(
+        [*DEMO, "--dir", str(folder), "--output", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert abs(found["federated_auc"] - found["pooled_auc"]) <= 0.02
+    assert set(found["local_auc"]) == {
+        "social-services",
+        "labour-market",
+        "schools",
+        "health-care",
+    }
+    assert all(0.5 < auc < 1 for auc in found["local_auc"].values())
+    assert 0 < found["epsilon"] <= 2
+    assert found["delta"] == 1e-5
+    assert found["seconds"] > 0
+    release = {path.name for path in Path(found["release"]).iterdir()}
+    assert release == {"model.safetensors", "model.onnx", "card.md", "record.json"}
+    assert "finished, round 20 of 20" in done.stderr
+    assert processes_naming(str(folder)) == []
+
+
+def test_a_folder_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.txt"
+    kept.write_text("mine")
+    done = subprocess.run(
+        [*DEMO, "--dir", str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 4
+    assert "not empty" in done.stderr
+    assert kept.read_text() == "mine"
+
+
+@pytest.mark.parametrize("wrong", ["0", "-1", "nan", "many"])
+def test_an_epsilon_that_cannot_be_is_refused(tmp_path: Path, wrong: str) -> None:
+    command = [*DEMO, "--dir", str(tmp_path / "d"), f"--epsilon={wrong}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 4
+    assert "--epsilon" in done.stderr
+    assert not (tmp_path / "d").exists()
