@@ -120,14 +120,29 @@ def refuse(
     if not reason.strip():
         raise UsageError("a refusal needs a reason", hint="Give --reason TEXT.")
     with _opened(context) as (home, rules, coordinator):
-        known = rules.approvals.newest(study)
-        target = coordinator.study(study).study if known is None else known.study
+        target = _decided(rules, study) or coordinator.study(study).study
         say(f"{target.study}: {target.title.en} / {target.title.sv}")
         _confirm(yes, "Refuse this study?")
         who = _who(home, steward)
         _decide(
             rules, coordinator, target, Decision.REFUSED, steward=who, reason=reason, output=output
         )
+
+
+def _decided(rules: Rules, reference: str) -> Study | None:
+    """Give the study of that id or hash that was decided here: the coordinator is not asked.
+
+    Raises:
+        UsageError: several have that id.
+    """
+    decided = [decision.study for decision in rules.approvals.all()]
+    found = [item for item in decided if reference in {item.study, item.digest()}]
+    if len(found) > 1:
+        raise UsageError(
+            f"several studies with the id {reference} were decided here",
+            hint=f"Name it by its hash: {', '.join(item.digest() for item in found)}.",
+        )
+    return found[0] if found else None
 
 
 def _decide(

@@ -28,13 +28,13 @@ Output = Annotated[Form, typer.Option("--output", "-o", help="How data is printe
 def show(form: Form, *, data: Json, text: str) -> None:
     """Print data on stdout: one JSON document, or the text."""
     content = json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False)
-    sys.stdout.write((content if form is Form.JSON else text.rstrip("\n")) + "\n")
+    sys.stdout.write((content if form is Form.JSON else _plain(text.rstrip("\n"))) + "\n")
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
-    """Print a line for people on stderr."""
-    sys.stderr.write(text + "\n")
+    """Print lines for people on stderr; what could steer their terminal is left out."""
+    sys.stderr.write(_plain(text) + "\n")
     sys.stderr.flush()
 
 
@@ -42,7 +42,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> 
     """Give rows as aligned lines under their headings, or the text for none."""
     if not rows:
         return empty
-    lines = [head, *rows]
+    lines = [head, *([" ".join(cell.split()) for cell in row] for row in rows)]
     widths = [max(len(line[place]) for line in lines) for place in range(len(head))]
     return "\n".join(
         "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
@@ -51,9 +51,23 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> 
 
 
 def pairs(rows: Sequence[tuple[str, str]]) -> str:
-    """Give names and values as aligned lines."""
+    """Give names and values as aligned lines.
+
+    A value of several lines stays in its column: it cannot pass for another name and value.
+    """
     width = max((len(name) for name, _ in rows), default=0)
-    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+    between = "\n" + " " * (width + 2)
+    return "\n".join(f"{name:<{width}}  {between.join(_lines(value))}" for name, value in rows)
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines()] or [""]
+
+
+def _plain(text: str) -> str:
+    return "".join(
+        c if c.isprintable() or c == "\n" else " " if c.isspace() else "\ufffd" for c in text
+    )
 
 
 def report(error: DatalabbetError, form: Form) -> None:

@@ -40,6 +40,7 @@ PART = 1 << 20
 
 _MAX_DOCUMENT = 1 << 20
 _MAX_PEM = 8192
+_MOST_DEPARTMENTS = 1000
 _IDS = range(2, 2**63)
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX32 = re.compile(r"[0-9a-f]{32}")
@@ -455,8 +456,15 @@ def read_run(message: runs_pb2.Run) -> views.RunStatus:
         message=_short(message, "message", 2000),
         started_at=_time(message, "started_at"),
         updated_at=_time(message, "updated_at"),
-        departments=tuple(message.departments),
+        departments=_departments(message),
     )
+
+
+def _departments(message: runs_pb2.Run) -> tuple[str, ...]:
+    names = tuple(message.departments)
+    if len(names) > _MOST_DEPARTMENTS or any(_SLUG.fullmatch(name) is None for name in names):
+        raise _refuse(message, "departments", "must be at most 1,000 departments' ids")
+    return names
 
 
 def write_run(run: views.RunStatus) -> runs_pb2.Run:
@@ -538,6 +546,10 @@ def join(frames: Iterable[data_plane_pb2.Frame], *, limit: int) -> Iterator[tupl
     for frame in frames:
         if _HEX32.fullmatch(frame.message_id) is None or len(frame.data) > PART:
             raise ProtocolViolationError("a frame without a message id, or over 1 MiB")
+        if len(UnknownFieldSet(frame)) > 0:
+            raise ProtocolViolationError("a frame with fields that this version does not know")
+        if not frame.data and not frame.last:
+            raise ProtocolViolationError("an empty frame that is not the last")
         if current and frame.message_id != current:
             raise ProtocolViolationError("a message was interrupted by another")
         current = frame.message_id

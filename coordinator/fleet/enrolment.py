@@ -150,13 +150,14 @@ class Enrolment:
         """Revoke the member, its certificates and its unused tokens; safe to repeat.
 
         Raises:
-            NotFoundError: there is no such member.
+            NotFoundError: there is no such member, and no token admits one.
         """
         with database.writing(self._engine) as connection:
             database.alone(connection)
-            if rows.get_member(connection, who) is None:
+            known = rows.get_member(connection, who) is not None
+            withdrawn = rows.revoke_member(connection, who, now=self._clock())
+            if not known and not withdrawn:
                 raise NotFoundError(f"there is no member {who.role.value}/{who.name}")
-            rows.revoke_member(connection, who, now=self._clock())
 
     def _again(
         self, connection: Connection, admitted: rows.TokenRow, request_id: str, keys_hash: str

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message
 
 from coordinator.flower import replies, strategies
+from coordinator.flower.exchange import Exchange
 from coordinator.flower.grid import StreamGrid
 from coordinator.flower.replies import Form
 from models.errors import ProtocolViolationError, RunFailedError
@@ -45,7 +46,7 @@ class Question:
     def __init__(
         self,
         *,
-        grid: StreamGrid,
+        grid: Exchange,
         names: Mapping[int, str],
         messages: Iterable[Message],
         forms: Mapping[str, Form],
@@ -90,31 +91,32 @@ class Question:
         self._grid.forget(tuple(self._open))
 
 
-class Engine:
-    """A study's parameters and strategy, over the grid of one run.
+class Rounds:
+    """A study's parameters and strategy, over any grid.
 
     Args:
         study: what is trained.
-        run_id: the run.
+        grid: reaches the cohort.
         nodes: the node id of each department of the study.
         histograms: the arrays that an answer to the evaluation holds.
     """
 
     def __init__(
-        self, *, study: Study, run_id: int, nodes: Mapping[str, int], histograms: Mapping[str, Form]
+        self,
+        *,
+        study: Study,
+        grid: Exchange,
+        nodes: Mapping[str, int],
+        histograms: Mapping[str, Form],
     ) -> None:
+        self.grid = grid
         self._spec = network.NetworkSpec.of(study)
         self._names = {node_id: department for department, node_id in nodes.items()}
         self._nodes = dict(nodes)
         self._strategy = strategies.strategy_of(study)
-        self._forms = {
-            name: Form(dtype="float32", shape=shape)
-            for name, shape in network.shapes(self._spec).items()
-        }
+        self._forms = _forms(study)
         self._histograms = histograms
         self.parameters: dict[str, network.Floats] = network.initial(study)
-        limit = max(replies.room(self._forms), replies.room(histograms))
-        self.grid = StreamGrid(run_id=run_id, nodes=nodes, limit=limit)
 
     def ask_training(self, round_number: int) -> Question:
         """Ask the cohort to train from the present parameters."""
@@ -126,7 +128,7 @@ class Engine:
 
     def _ask(
         self,
-        configure: Callable[[int, ArrayRecord, ConfigRecord, StreamGrid], Iterable[Message]],
+        configure: Callable[[int, ArrayRecord, ConfigRecord, Exchange], Iterable[Message]],
         round_number: int,
         forms: Mapping[str, Form],
     ) -> Question:
@@ -177,3 +179,28 @@ class Engine:
         self.parameters = {
             name: parameters[name].astype(np.float32, copy=False) for name in self.parameters
         }
+
+
+class Engine(Rounds):
+    """A study's parameters and strategy, over the open streams of one run.
+
+    Args:
+        study: what is trained.
+        run_id: the run.
+        nodes: the node id of each department of the study.
+        histograms: the arrays that an answer to the evaluation holds.
+    """
+
+    grid: StreamGrid
+
+    def __init__(
+        self, *, study: Study, run_id: int, nodes: Mapping[str, int], histograms: Mapping[str, Form]
+    ) -> None:
+        limit = max(replies.room(_forms(study)), replies.room(histograms))
+        grid = StreamGrid(run_id=run_id, nodes=nodes, limit=limit)
+        super().__init__(study=study, grid=grid, nodes=nodes, histograms=histograms)
+
+
+def _forms(study: Study) -> dict[str, Form]:
+    shapes = network.shapes(network.NetworkSpec.of(study))
+    return {name: Form(dtype="float32", shape=shape) for name, shape in shapes.items()}

@@ -13,13 +13,12 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NoReturn
 
-from flwr.app import Error, Message, RecordDict
+from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
-from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
+from coordinator.flower.exchange import Exchange
 from coordinator.flower.wire import Letter, pack, unpack
 from models.errors import ProtocolViolationError, RefusedError
 
@@ -74,7 +73,7 @@ class Standing:
     change: int
 
 
-class StreamGrid(Grid):
+class StreamGrid(Exchange):
     """A run's cohort as Flower sees it.
 
     Args:
@@ -219,25 +218,10 @@ class StreamGrid(Grid):
 
     # --- Flower's side: what strategies call ---
 
-    def set_run(self, run: Run) -> NoReturn:
-        """Refuse: a grid serves the run that it was made for."""
-        raise NotImplementedError("a grid serves one run")
-
     @property
     def run(self) -> Run:
         """Give the run, as Flower describes it."""
         return self._run
-
-    def create_message(  # noqa: PLR0917 - Flower's signature
-        self,
-        content: RecordDict,
-        message_type: str,
-        dst_node_id: int,
-        group_id: str,
-        ttl: float | None = None,
-    ) -> NoReturn:
-        """Refuse: deprecated by Flower; messages are made with `flwr.app.Message`."""
-        raise NotImplementedError("make a flwr.app.Message")
 
     def get_node_ids(self) -> Iterable[int]:
         """Give the cohort without the departments left out, connected or not, in order."""

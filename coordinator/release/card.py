@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from coordinator.release.words import odds_in_words, one_in, round_up
 from models.governance.record import (
     DepartmentCost,
     Interval,
@@ -11,6 +10,7 @@ from models.governance.record import (
     RecordedFile,
 )
 from models.governance.study import Protection, Study
+from models.governance.words import odds_in_words, one_in, round_up
 from models.schema import CategoryColumn, NumericColumn
 
 

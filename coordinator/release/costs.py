@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from coordinator.release.words import copies, protection_in_words
 from models.errors import AccountingError
 from models.governance.cost import PrivacyCost
 from models.governance.record import DepartmentCost, ProtectionRecord
 from models.governance.study import Protection, Study
+from models.governance.words import copies, protection_in_words
 from models.privacy import accounting
 from models.privacy.plan import PrivacyPlan, plan
 

@@ -136,15 +136,19 @@ def save_software(connection: Connection, principal: Principal, software: str) -
     connection.execute(query.values(software=software))
 
 
-def revoke_member(connection: Connection, principal: Principal, *, now: datetime) -> None:
-    """Revoke the member with its certificates, unused tokens and part of the catalogue."""
+def revoke_member(connection: Connection, principal: Principal, *, now: datetime) -> int:
+    """Revoke the member with its certificates, unused tokens and part of the catalogue.
+
+    Who has not enrolled yet has tokens alone. Give how many tokens were withdrawn.
+    """
     still = _is(members, principal), members.c.revoked_at.is_(None)
     connection.execute(update(members).where(*still).values(revoked_at=now))
     revoke_certificates(connection, principal, now=now)
     unused = _is(tokens, principal), tokens.c.used_at.is_(None)
-    connection.execute(delete(tokens).where(*unused))
+    withdrawn = connection.execute(delete(tokens).where(*unused)).rowcount
     if principal.role is Role.DEPARTMENT:
         connection.execute(delete(datasets).where(datasets.c.department == principal.name))
+    return withdrawn
 
 
 def _member(row: Row[tuple[object, ...]]) -> MemberRow:

@@ -39,11 +39,21 @@ class Chunk:
 
 
 def pieces(owners: Ints, *, width: int) -> Iterator[tuple[slice, bool]]:
-    """Give slices of rows for work of `width` numbers per row, and whether each is complete."""
+    """Give slices of rows for work of `width` numbers per row, and whether each is complete.
+
+    A resident is cut only where its own rows are too many, counted from its first: where the
+    cuts are, and so how its sums are rounded, does not depend on the others.
+    """
     size = max(1, _NUMBERS // width)
-    for start in range(0, len(owners), size):
+    begins = np.flatnonzero(np.diff(owners, prepend=-1))
+    start = 0
+    while start < len(owners):
         stop = min(start + size, len(owners))
+        if stop < len(owners):
+            begin = int(begins[np.searchsorted(begins, stop, side="right") - 1])
+            stop = begin if begin > start else stop
         yield slice(start, stop), stop == len(owners) or bool(owners[stop] != owners[stop - 1])
+        start = stop
 
 
 class Carry:

@@ -5,9 +5,11 @@ a resident with 50 rows then moves the sum 50 times as far. Here the mean of a r
 gradients is one contribution, and that is what is clipped.
 
 Formal guarantee: the sum of one step is a `models.privacy.mechanisms.BoundedSum` with one
-contribution per resident, so one `step` costs one event of it. What follows the sum (the
-division by a public number, the proximal term, the step itself) sees records no more. Neither
-torch's nor Opacus' generators are drawn from.
+contribution per resident, so one `step` costs one event of it. A contribution is a function of
+that resident's rows and of the parameters, to the last bit (`models.families.rows`): whoever
+else is in the sample does not change it. What follows the sum (the division by a public number,
+the proximal term, the step itself) sees records no more. Neither torch's nor Opacus' generators
+are drawn from.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +24,8 @@ from opacus.optimizers import DPOptimizer
 
 from models.families.chunks import Carry, Chunk
 from models.families.network import NetworkSpec
-from models.families.neural import build
+from models.families.neural import RowLinear, build
+from models.families.rows import slopes
 from models.privacy.mechanisms import BoundedSum
 from models.quantities import ClipNorm, NoiseMultiplier
 from models.randomness import Entropy
@@ -46,7 +49,7 @@ class Settings:
 class ResidentOptimizer(DPOptimizer):  # type: ignore[misc]  # Opacus has no types
     """Opacus' optimizer, clipping and noising sums over residents in place of rows.
 
-    For each chunk of a step's sample: backward on the sum of row losses times `shares`, then
+    For each chunk of a step's sample: backward from the slopes of row losses times `shares`, then
     `take`. Then `step`, which also goes for a sample without rows: its gradient is noise only.
     """
 
@@ -121,7 +124,7 @@ class Descent:
         entropy: Entropy,
     ) -> None:
         """Start at `parameters` (checked by `models.families.network.check`)."""
-        self._module = build(spec)
+        self._module = build(spec, linear=RowLinear)
         start = {name: torch.tensor(array) for name, array in parameters.items()}
         self._module.load_state_dict(start)
         self._rows = GradSampleModule(self._module, batch_first=True, loss_reduction="sum")
@@ -135,9 +138,10 @@ class Descent:
         for chunk in chunks:
             # torch warns when hooks run backwards through inputs that need no gradient.
             inputs = torch.from_numpy(chunk.inputs).requires_grad_()
-            losses = row_losses(self._rows(inputs), chunk.outcomes)
-            shared = losses * torch.from_numpy(chunk.shares).to(losses.dtype)
-            torch.autograd.backward(shared.sum())
+            outputs = self._rows(inputs)
+            found = slopes(outputs.detach().numpy().astype(np.float64), chunk.outcomes)
+            shared = (found * chunk.shares[:, None]).astype(np.float32)
+            outputs.backward(torch.from_numpy(shared))
             self._optimizer.take(chunk)
         self._optimizer.divisor = divisor
         self._optimizer.step()
@@ -155,13 +159,3 @@ class Descent:
                 parameter.grad += strength * (parameter.detach() - origin)
 
         return hook
-
-
-def row_losses(outputs: torch.Tensor, outcomes: npt.NDArray[np.int64]) -> torch.Tensor:
-    """Give each row's log loss; one output is the log-odds of the second class."""
-    truth = torch.from_numpy(outcomes)
-    if outputs.shape[1] == 1:
-        return torch.nn.functional.binary_cross_entropy_with_logits(
-            outputs[:, 0], truth.to(outputs.dtype), reduction="none"
-        )
-    return torch.nn.functional.cross_entropy(outputs, truth, reduction="none")

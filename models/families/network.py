@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from models.errors import ProtocolViolationError
 from models.families.encoding import Encoder
+from models.families.rows import affine, softmax
 from models.governance.study import Study
 from models.randomness import public_generator
 
@@ -94,12 +95,15 @@ def check(spec: NetworkSpec, parameters: Mapping[str, npt.NDArray[np.generic]]) 
 
 
 def logits(parameters: Parameters, x: npt.NDArray[np.floating]) -> Doubles:
-    """Give the outputs of the last layer for inputs of shape (rows, inputs), in float64."""
+    """Give the outputs of the last layer for inputs of shape (rows, inputs), in float64.
+
+    Formal guarantee: a row's outputs do not depend on the other rows (`models.families.rows`).
+    """
     last = len(parameters) - 2
     values: Doubles = x.astype(np.float64)
     for layer in range(0, len(parameters), 2):
         weight = parameters[f"{layer}.weight"].astype(np.float64)
-        values = values @ weight.T + parameters[f"{layer}.bias"]
+        values = affine(values, weight, parameters[f"{layer}.bias"].astype(np.float64))
         values = values if layer == last else np.maximum(values, 0.0)
     return values
 
@@ -109,9 +113,4 @@ def probabilities(parameters: Parameters, x: npt.NDArray[np.floating]) -> Double
 
     With two classes, the second column is that of the outcome's last category.
     """
-    scores = logits(parameters, x)
-    if scores.shape[1] == 1:  # one output z stands for the two scores 0 and z
-        scores = np.hstack([np.zeros_like(scores), scores])
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True, initial=-np.inf))
-    result: Doubles = powers / powers.sum(axis=1, keepdims=True)
-    return result
+    return softmax(logits(parameters, x))

@@ -1,12 +1,14 @@
 """The node's ClientApp: what a department runs, and all that it runs.
 
-The two handlers turn records into arrays and back; rules, charges and work are `Steps`.
+The two handlers turn records into arrays and back; rules, charges and work are `node.gate.steps`.
 Nothing in a message but the parameters, the round and the attempt is read: every setting
 comes from the approved study.
 """
 
 import io
 import math
+from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
@@ -15,7 +17,7 @@ from flwr.clientapp import ClientApp
 from models.errors import ProtocolViolationError
 from models.families.network import NetworkSpec, shapes
 from models.governance.study import Study
-from node.gate.steps import WEIGHT, Floats, Steps, Values
+from node.gate.steps import WEIGHT, Floats, Values
 
 ARRAYS, CONFIG, METRICS = "arrays", "config", "metrics"
 ROUND, ATTEMPT, EXAMPLES = "server-round", "attempt", "num-examples"
@@ -23,7 +25,21 @@ _LIMIT = 1000
 _HEADER = 1024
 
 
-def client_app(steps: Steps) -> ClientApp:
+class Work(Protocol):
+    """Does what a message asks for: `node.gate.steps.Steps` at every node."""
+
+    study: Study
+
+    def train(self, *, round_number: int, attempt: int, parameters: Mapping[str, Floats]) -> Values:
+        """Give the released parameters and weight of one training round."""
+        ...
+
+    def evaluate(self, *, attempt: int, parameters: Mapping[str, Floats]) -> Values:
+        """Give the released histograms of the held-out residents."""
+        ...
+
+
+def client_app(steps: Work) -> ClientApp:
     """Give the ClientApp of one run, whose work is done by `steps`."""
     app = ClientApp()
     expected = shapes(NetworkSpec.of(steps.study))

@@ -1,12 +1,9 @@
 """What a steward is asked to approve, in words: read before the signature, not after."""
 
-import math
 from dataclasses import dataclass
 
 from models.governance.study import Protection, Study
-from models.quantities import Delta, Epsilon
-
-_OF = 5
+from models.governance.words import copies, odds_in_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +38,14 @@ def preview(study: Study) -> tuple[Point, ...]:
 
 def method(study: Study) -> str:
     """Give what is computed, in words."""
-    training = study.training
+    training, privacy = study.training, study.privacy
+    hidden = f" with hidden layers {study.model.hidden}" if study.model.hidden else ""
+    bins = f" on {study.model.bins} bins" if study.model.bins else ""
     return (
-        f"{study.model.family}, {training.strategy}, {training.rounds} rounds of "
-        f"{training.steps} steps, residents sampled at {training.sampling_rate.value:g}"
+        f"{study.model.family}{hidden}{bins}, {training.strategy}, {training.rounds} rounds of "
+        f"{training.steps} steps (and {privacy.spare_rounds} to repeat after a crash), residents "
+        f"sampled at {training.sampling_rate.value:g}, learning rate {training.learning_rate:g}; "
+        f"{privacy.holdout.value:.0%} of the residents set aside for evaluation"
     )
 
 
@@ -53,22 +54,13 @@ def protection(study: Study) -> str:
     settings = study.privacy
     if settings.protection is Protection.NONE or settings.epsilon is None or settings.delta is None:
         return "none: no noise is added. Allowed only for data that you declared public."
-    departments = settings.departments_per_resident or len(study.departments)
+    departments = copies(study)
     return (
-        f"noise is added at this node before anything leaves it; epsilon "
+        f"a resident's gradient is clipped to {settings.clip.value:g} and noise is added at this "
+        f"node before anything leaves it; epsilon "
         f"{settings.epsilon.value:g}, delta {settings.delta.value:g} for one resident with all "
         f"rows, in up to {departments} of the departments. "
-        f"{odds(settings.epsilon, settings.delta)}"
-    )
-
-
-def odds(limit: Epsilon, slack: Delta) -> str:
-    """Give ε and δ as odds (Nanayakkara et al. 2023): of 100, e^ε · 5 + 100 δ at most."""
-    # Far beyond 100 of 100 the exponential says no more; its argument is capped, not its result.
-    most = math.exp(min(limit.value, 10.0)) * _OF + 100 * slack.value
-    return (
-        f"If a guess about a resident would come true for {_OF} of 100 without the resident's "
-        f"records, it comes true for at most {min(100, math.ceil(most))} of 100 with them."
+        f"{odds_in_words(settings.epsilon.value, settings.delta).en}"
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load, save
 
-from models.errors import AccountingError
+from models.errors import AccountingError, StorageError
 from models.families.network import NetworkSpec, check
 from models.governance.cost import PrivacyCost
 from models.governance.release import Release
@@ -126,18 +126,27 @@ class Steps:
         stored = self._ledger.answered(step, request)
         if stored is None:
             self._gate.admit(step, self.study)
-            self._ledger.charge(step=step, request=request, cost=cost, allow=self._allow)
-            if self._bench is None:
-                self._bench = self._open()
-            release = work(self._bench)
-            if release.cost != cost:
-                raise AccountingError(f"the step {step} cost something else than was charged")
-            weight = release.values.get(WEIGHT)
-            # What goes out is read back from what was stored: both are the same bytes.
-            stored = save({name: np.array(value) for name, value in release.values.items()})
-            self._ledger.answer(step, stored, None if weight is None else float(weight))
+            paid = self._ledger.charge(step=step, request=request, cost=cost, allow=self._allow)
+            # Unpaid only if another worker has answered meanwhile: then that answer stands.
+            if paid:
+                self._release(step, cost, work)
+            # What goes out is read back from what was stored first: there is one answer.
+            stored = self._ledger.answered(step, request)
+            if stored is None:
+                raise StorageError(f"the answer to the step {step} was not kept")
         values: Values = load(stored)
         return values
+
+    def _release(self, step: StepKey, cost: PrivacyCost, work: Callable[[Bench], Release]) -> None:
+        """Do the paid work and keep its answer."""
+        if self._bench is None:
+            self._bench = self._open()
+        release = work(self._bench)
+        if release.cost != cost:
+            raise AccountingError(f"the step {step} cost something else than was charged")
+        weight = release.values.get(WEIGHT)
+        reply = save({name: np.array(value) for name, value in release.values.items()})
+        self._ledger.answer(step, reply, None if weight is None else float(weight))
 
 
 def request_digest(parameters: Mapping[str, npt.NDArray[np.generic]]) -> str:

@@ -113,12 +113,12 @@ class Ledger:
         request: str,
         cost: PrivacyCost,
         allow: Callable[[Spending], None],
-    ) -> None:
+    ) -> bool:
         """Charge the step durably, if `allow` accepts what the study will then have spent.
 
         The question and the charge are one transaction: two runs of a study cannot both take
         the last of its budget. Nothing is charged when `allow` raises, or when the step has
-        been answered already.
+        been answered already: then it gives False, and nothing may be released but that answer.
 
         Raises:
             ProtocolViolationError: the step was asked before with another request.
@@ -132,7 +132,7 @@ class Ledger:
                 _key(step),
             ).fetchone()
             if answered is not None:
-                return
+                return False
             row = (*_key(step), request, documents.write(cost), self._now().isoformat())
             connection.execute(
                 "INSERT INTO charges (study, run, step, attempt, request, cost, charged_at)"
@@ -140,9 +140,10 @@ class Ledger:
                 row,
             )
             allow(_spent(connection, step.study))
+        return True
 
     def answer(self, step: StepKey, reply: bytes, weight: float | None) -> None:
-        """Store the released content of a charged step; the first answer stands.
+        """Store the released content of a charged step; the first answer stands (`answered`).
 
         Raises:
             ProtocolViolationError: the step was never charged.

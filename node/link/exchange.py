@@ -99,6 +99,9 @@ class Exchange:
             while (letter := self._inbox.get()) is not None and not self._stop.is_set():
                 self._answer(answering, letter)
         finally:
+            # Without a worker nobody answers: the stream must not stay in a later worker's place.
+            self._stop.set()
+            self.interrupt()
             answering.close()
 
     def _answer(self, answering: Answering, letter: Letter) -> None:

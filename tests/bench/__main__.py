@@ -36,6 +36,8 @@ from tests.bench import opacus_step, superlink
 
 NODES = residents.DEPARTMENTS[:3]
 ROUNDS = 50
+MEMORY = "training step, plain Opacus, tensors in memory"
+LOADER = "training step, plain Opacus, its loader"
 
 
 def empty_rounds(study: Study, folder: Path) -> float:
@@ -135,19 +137,21 @@ def measure() -> dict[str, float]:
         found["training step, our node"] = opacus_step.ours(
             study, dataset, root / "scratch", rounds=50
         )
-        found["training step, plain Opacus"] = opacus_step.plain_opacus(study, dataset, rounds=50)
+        for figure, loader in ((MEMORY, False), (LOADER, True)):
+            found[figure] = opacus_step.plain_opacus(study, dataset, rounds=50, loader=loader)
     return found
 
 
 def ratios(found: Mapping[str, float]) -> dict[str, float]:
     """Give what is compared with what."""
+    ours = found["training step, our node"]
     shipped = ", SuperLink and SuperNode as shipped"
     return {
         "empty round: shipped / ours": found["empty round" + shipped] / found["empty round"],
         "training round: shipped / ours": found["training round" + shipped]
         / found["training round"],
-        "training step: our node / plain Opacus": found["training step, our node"]
-        / found["training step, plain Opacus"],
+        "training step: our node / plain Opacus, tensors in memory": ours / found[MEMORY],
+        "training step: our node / plain Opacus, its loader": ours / found[LOADER],
     }
 
 

@@ -14,11 +14,12 @@ from opacus import GradSampleModule
 from opacus.optimizers import DPOptimizer
 
 from models.families.chunks import Chunk
-from models.families.descent import Descent, Settings, row_losses
+from models.families.descent import Descent, Settings
 from models.families.network import NetworkSpec
 from models.families.neural import build
 from models.quantities import ClipNorm, NoiseMultiplier
 from tests.support.fits import CLEARLY_WRONG, PLAUSIBLE, fits_variance
+from tests.support.losses import row_losses
 from tests.support.scripted import ScriptedEntropy
 
 SPEC = NetworkSpec(inputs=6, hidden=(), classes=2)

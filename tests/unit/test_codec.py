@@ -431,6 +431,8 @@ def frame(message_id: str = "a" * 32, data: bytes = b"x", *, last: bool = True) 
         ([frame(data=b"x" * (codec.PART + 1))], "over 1 MiB"),
         ([frame(last=False), frame("b" * 32)], "interrupted"),
         ([frame(data=b"x" * 60, last=False), frame(data=b"x" * 60)], "over the agreed size"),
+        ([frame(data=b"", last=False)] * 2, "empty frame"),
+        ([data_plane_pb2.Frame.FromString(frame().SerializeToString() + b"\x7a\x01a")], "not know"),
     ],
 )
 def test_bad_frames_are_refused(frames: list, problem: str) -> None:
@@ -454,3 +456,25 @@ def test_an_approval_keeps_the_bytes_that_were_signed() -> None:
     assert read.statement.signed_bytes() == APPROVAL.statement.signed_bytes()
     other = replace(APPROVAL.statement, decision=Decision.REFUSED)
     assert other.signed_bytes() != APPROVAL.statement.signed_bytes()
+
+
+@pytest.mark.parametrize("names", [["North"], [""], ["a-b", "x\x1b[2J"], ["ab"] * 1001])
+def test_a_runs_departments_are_ids(names: list[str]) -> None:
+    status = views.RunStatus(
+        run_id=7,
+        study="study",
+        study_hash="0" * 64,
+        state=RunState.TRAINING,
+        rounds_done=1,
+        rounds_total=2,
+        message="",
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        updated_at=datetime(2026, 1, 1, tzinfo=UTC),
+        departments=("school",),
+    )
+    message = codec.write_run(status)
+    assert codec.read_run(message) == status
+    del message.departments[:]
+    message.departments.extend(names)
+    with pytest.raises(InvalidDocumentError, match="departments"):
+        codec.read_run(message)

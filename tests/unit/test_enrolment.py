@@ -266,3 +266,12 @@ def test_two_tokens_for_a_new_department_at_the_same_moment(desk: Desk) -> None:
     assert issued[0].node_id == issued[1].node_id
     standing = [not desk.serial(item.certificate_pem).revoked for item in issued]
     assert sorted(standing) == [False, True]
+
+
+def test_a_token_that_went_astray_is_withdrawn_before_anybody_enrolled(desk: Desk) -> None:
+    text = desk.invite()
+    desk.enrolment.revoke(SCHOOL)
+    with pytest.raises(UnauthenticatedError, match="not valid"):
+        desk.enrolment.enrol(Applicant().request(text))
+    with pytest.raises(NotFoundError):
+        desk.enrolment.revoke(SCHOOL)  # nobody, and no token any more

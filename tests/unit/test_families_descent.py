@@ -10,11 +10,12 @@ import torch
 
 from models.families import chunks
 from models.families.chunks import Carry, Chunk, pieces
-from models.families.descent import Descent, Settings, row_losses
+from models.families.descent import Descent, Settings
 from models.families.network import NetworkSpec, shapes
 from models.families.neural import build
 from models.privacy.mechanisms import noisy_sum
 from models.quantities import ClipNorm, NoiseMultiplier
+from tests.support.losses import row_losses
 from tests.support.scripted import ScriptedEntropy
 
 Arrays = dict[str, npt.NDArray[np.float32]]

@@ -20,7 +20,7 @@ from models.governance.release import Release
 from models.governance.step import StepKey
 from models.privacy.plan import plan
 from node.gate.gate import Policy
-from node.gate.preview import odds, preview
+from node.gate.preview import preview
 from node.gate.steps import Steps, request_digest
 
 
@@ -275,14 +275,11 @@ def test_the_preview_says_all_that_is_approved() -> None:
     text = {point.about: point.text for point in preview(study())}
     assert text["hash"] == study().digest()
     assert "epsilon 2, delta 1e-05" in text["protection"]
-    assert "at most 37 of 100" in text["protection"]
+    assert "at most 37 times of 100" in text["protection"]
+    assert "clipped to" in text["protection"]
+    assert "of the residents set aside" in text["method"]
+    assert "learning rate" in text["method"]
     assert "noisy parameters" in text["what leaves"]
     assert "Skollagen" in text["legal basis"]
     assert all(name in text["variables"] for name in study().variables)
     assert "no noise" in {p.about: p.text for p in preview(public_study())}["protection"]
-
-
-def test_odds_never_pass_a_hundred() -> None:
-    settings = study().privacy
-    big = replace(settings.epsilon, value=100.0)
-    assert "at most 100 of 100" in odds(big, settings.delta)

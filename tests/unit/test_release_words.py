@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from coordinator.release.words import odds, odds_in_words, one_in, round_up
+from models.governance.words import odds, odds_in_words, one_in, round_up
 from models.quantities import Delta
 
 DELTA = Delta(1e-5)
