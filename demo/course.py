@@ -7,33 +7,33 @@ downloaded, and neither Flower nor Ray reports home.
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from flwr.app import Context, Message
+from flwr.app import Context
 from flwr.server.superlink.fleet.vce.backend.backend import BackendConfig
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
-from flwr.supercore.run import Run
 
 from coordinator.flower.engine import Question, Rounds
-from coordinator.flower.exchange import Exchange
 from coordinator.rounds import finish
 from demo.virtual import City, virtual_app
+from demo.virtual_grid import VirtualGrid
 from models.errors import RunFailedError
 from models.evaluation.metrics import Metrics
 from models.families.network import Floats
 from models.governance.study import Study
 from models.randomness import SystemEntropy
 
-_PAUSE = 0.02
+_PAUSE = 0.1
+_AHEAD = 16
+"""Messages in the runtime per processor: enough that no worker waits for the next."""
 _RAY: BackendConfig = {
     "init_args": {
         "address": "local",
         "include_dashboard": False,
         "log_to_driver": False,
         "logging_level": "ERROR",
-        "_node_ip_address": "127.0.0.1",
     },
     "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
 }
@@ -89,55 +89,6 @@ def _tame_ray() -> None:
     }
 
 
-class VirtualGrid(Exchange):
-    """Flower's own grid of a simulation, as a run asks for it.
-
-    A department that fails ends the simulation: nothing is to be learned from a part of it.
-    """
-
-    def __init__(self, inner: Grid) -> None:
-        self._inner = inner
-
-    @property
-    def run(self) -> Run:
-        """Give the run, as Flower describes it."""
-        return self._inner.run
-
-    def get_node_ids(self) -> Iterable[int]:
-        """Give the virtual nodes, in order."""
-        return sorted(self._inner.get_node_ids())
-
-    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
-        """Send messages; give their ids in the same order."""
-        return self._inner.push_messages(messages)
-
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Give the answers that have come to these messages; each is given once."""
-        return self._inner.pull_messages(message_ids)
-
-    def send_and_receive(
-        self, messages: Iterable[Message], *, timeout: float | None = None
-    ) -> Iterable[Message]:
-        """Give the answers to messages."""
-        return self._inner.send_and_receive(messages, timeout=timeout)
-
-    def take(self, message_ids: Iterable[str]) -> dict[str, Message | None]:
-        """Give the answers that have come to these messages, each once.
-
-        Raises:
-            RunFailedError: one of them says that its department failed.
-        """
-        taken: dict[str, Message | None] = {}
-        for message in self.pull_messages(message_ids):
-            if message.has_error():
-                raise RunFailedError(f"a virtual department failed: {message.error.reason}")
-            taken[message.metadata.reply_to_message_id] = message
-        return taken
-
-    def forget(self, message_ids: Iterable[str]) -> None:
-        """Do nothing: a simulation awaits every answer."""
-
-
 class _Server:
     """The ServerApp of a simulation: the coordinator's rounds, each with all departments."""
 
@@ -160,7 +111,7 @@ class _Server:
     def main(self, grid: Grid, context: Context) -> None:
         """Do the rounds; called by Flower, in a thread of its own."""
         del context
-        exchange = VirtualGrid(grid)
+        exchange = VirtualGrid(grid, window=_AHEAD * (os.cpu_count() or 1))
         rounds = self._begin(exchange)
         spent = []
         for number in range(1, self._study.training.rounds + 1):
