@@ -18,8 +18,9 @@ from models.governance.study import Study
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """AUC on residents that no department has; only the federated model carries noise."""
+    """AUC on `test_residents` that no department has; only the federated model carries noise."""
 
+    test_residents: int
     federated_auc: float
     pooled_auc: float
     local_auc: dict[str, float]
@@ -36,6 +37,7 @@ def compare(study: Study, data: DemoData, release: Path) -> Comparison:
 
     released = ReleasedClassifier.from_release(release).predict_proba(data.test)[:, 1]
     return Comparison(
+        test_residents=int(data.test["resident"].nunique()),
         federated_auc=float(roc_auc_score(outcome, released)),
         pooled_auc=alone(data.pooled()),
         local_auc={name: alone(rows) for name, rows in data.departments.items()},

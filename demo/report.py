@@ -26,11 +26,11 @@ def check_epsilon(text: str) -> None:
 def show(outcome: Outcome, federation: Federation) -> None:
     """Print the comparison, the cost and where the files are."""
     console = Console(width=None if sys.stdout.isatty() else 100, highlight=False)
-    table = Table(title="Area under the ROC curve, on 1,300 residents that no department has")
+    found = outcome.comparison
+    table = Table(title=f"Area under the ROC curve ({found.test_residents:,} other residents)")
     table.add_column("model")
     table.add_column("AUC", justify="right")
     table.add_column("privacy")
-    found = outcome.comparison
     spent = "none" if outcome.epsilon is None else f"ε {outcome.epsilon:.2f}, δ {outcome.delta:g}"
     table.add_row("federated, released", f"{found.federated_auc:.3f}", spent, style="bold")
     for name, auc in found.local_auc.items():
