@@ -177,7 +177,8 @@ class Node:
         from node.work.workbench import Workbench  # noqa: PLC0415 - see `_warm_up`
 
         (dataset,) = chosen(self._rules.shelf.datasets(), study.dataset)
-        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (self._scratch, scratch):  # `parents=True` would not give both the mode
+            folder.mkdir(mode=0o700, exist_ok=True)
         return Workbench(
             study=study,
             dataset=dataset,

@@ -176,6 +176,8 @@ def _cost_row(item: DepartmentCost) -> tuple[str, str, str]:
 
 
 def _quality(study: Study, quality: Quality | None, evaluated_by: Sequence[str]) -> str:
+    if study.privacy.holdout.value == 0:
+        return "Not evaluated: the study set no residents aside. Do not rely on its accuracy."
     if quality is None:
         return "Not evaluated: no held-out result arrived. Do not rely on the model's accuracy."
     reasons = {item.figure: item.reason for item in quality.withheld}

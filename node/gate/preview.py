@@ -71,8 +71,9 @@ def leaves(study: Study) -> str:
     weight = (
         "a constant weight" if training.weights == "equal" else f"one {noise}count of residents"
     )
+    end = f"; at the end {noise}histograms of the model's scores on residents set aside"
     return (
-        f"per round the {noise}parameters of the model and {weight}; at the end {noise}histograms "
-        f"of the model's scores on residents set aside. No record, no resident's id, no value of "
+        f"per round the {noise}parameters of the model and {weight}"
+        f"{end if study.privacy.holdout.value else ''}. No record, no resident's id, no value of "
         f"a single resident."
     )

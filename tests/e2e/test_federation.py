@@ -259,3 +259,10 @@ def test_the_commands_agree_with_the_sdk(city: City) -> None:
     shown = city.client("analyst", "releases", "list")
     assert {release["study"] for release in shown} == told
     assert told >= {"canaries", "killed-coordinator"}
+
+
+def test_the_doctor_finds_nothing_wrong_after_all_of_it(city: City) -> None:
+    # `node` raises when the command does not end with 0.
+    found = city.node("north", "doctor")
+    assert found["ok"] is True
+    assert {finding["state"] for finding in found["findings"]} <= {"ok", "warning"}

@@ -19,6 +19,7 @@ from models.governance.approval import Decision
 from models.governance.release import Release
 from models.governance.step import StepKey
 from models.privacy.plan import plan
+from models.quantities import Share
 from node.gate.gate import Policy
 from node.gate.preview import preview
 from node.gate.steps import Steps, request_digest
@@ -283,3 +284,10 @@ def test_the_preview_says_all_that_is_approved() -> None:
     assert "Skollagen" in text["legal basis"]
     assert all(name in text["variables"] for name in study().variables)
     assert "no noise" in {p.about: p.text for p in preview(public_study())}["protection"]
+
+
+def test_the_preview_names_histograms_only_where_there_are_any() -> None:
+    held = {p.about: p.text for p in preview(study())}["what leaves"]
+    none = study(privacy={"holdout": Share(0.0)})
+    assert "histograms" in held
+    assert "histograms" not in {p.about: p.text for p in preview(none)}["what leaves"]
