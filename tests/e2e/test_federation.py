@@ -180,7 +180,7 @@ def test_a_recorded_message_would_show_a_canary(city: City) -> None:
 
 def test_the_coordinator_survives_kill_9(city: City) -> None:
     with Datalabbet.connect(city.profile("central")) as client:
-        city.approved(client, study("killed-coordinator", rounds=60))
+        city.approved(client, study("killed-coordinator", rounds=200))
         run = client.start_run("killed-coordinator")
         before = until(client, run.run_id, lambda r: r.rounds_done >= 5)
     city.kill("coordinator")
@@ -192,12 +192,12 @@ def test_the_coordinator_survives_kill_9(city: City) -> None:
         assert status.rounds_done >= before.rounds_done
         assert status.state in {RunState.STARTING, RunState.TRAINING, RunState.WAITING}
         ended = until(client, run.run_id, lambda r: r.state is RunState.FINISHED)
-        assert ended.rounds_done == 60
+        assert ended.rounds_done == 200
         protection = client.release(run.run_id).protection
     assert protection.epsilon is not None
     assert protection.epsilon <= 4.0
     for department in DEPARTMENTS:
-        assert charges(city, department, run.run_id) <= 60 + 2 + 2
+        assert charges(city, department, run.run_id) <= 200 + 2 + 2
 
 
 def charges(city: City, department: str, run_id: int) -> int:
