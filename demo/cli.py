@@ -1,5 +1,6 @@
 """`datalabbet demo`: a whole federation on this machine, from nothing to a released model."""
 
+import importlib.util
 import json
 import signal
 import sys
@@ -11,6 +12,7 @@ import typer
 
 from coordinator.client.options import Output
 from coordinator.client.output import Form, say
+from models.errors import ConfigurationError
 
 Folder = Annotated[
     Path, typer.Option("--dir", help="The working folder; it must be empty or not exist.")
@@ -21,6 +23,23 @@ Epsilon = Annotated[
 Keep = Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")]
 
 
+PARTS = ("flwr", "opacus", "pyarrow", "sqlalchemy", "statsmodels", "torch")
+
+
+def require(modules: tuple[str, ...]) -> None:
+    """Refuse where what every part of a federation needs is not installed.
+
+    Raises:
+        ConfigurationError: names what is missing.
+    """
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ConfigurationError(
+            f"the demo runs every part of a federation; not installed: {', '.join(missing)}",
+            hint="pip install 'datalabbet[coordinator,node,demo]'",
+        )
+
+
 def demo(
     *,
     folder: Folder = Path("datalabbet-demo"),
@@ -29,6 +48,7 @@ def demo(
     output: Output = Form.TABLE,
 ) -> None:
     """Run four departments and a coordinator here: enrol, approve, train, release, compare."""
+    require(PARTS)
     from demo import report, showcase, warm  # noqa: PLC0415 - scikit-learn; other commands stay quick
     from demo.federation import Federation  # noqa: PLC0415 - likewise
     from demo.residents import DEPARTMENTS  # noqa: PLC0415 - likewise
