@@ -40,7 +40,7 @@ class Coordinator:
         self._lock.take()
         try:
             self._engine = open_migrated(around)
-        except BaseException:
+        except BaseException:  # an interrupt too: the next start must find the home free
             self._lock.release()
             raise
         self._presence = Presence()

@@ -28,13 +28,13 @@ from node.work.workbench import Workbench
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is simulated. `rounds`: None for the study's own; `seed`: None for real noise."""
+    """What is simulated. `rounds`: None for the study's own; `seed`: of the split."""
 
     declaration: Path
     study: Path
     nodes: int
     rounds: int | None
-    seed: int | None
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +99,7 @@ def forecast(wish: Wish, *, clock: Callable[[], float], tell: Callable[[str], No
     dataset = datasets.load(wish.declaration)
     study = virtual_study(wish, dataset)
     with TemporaryDirectory(prefix="datalabbet-simulation-") as folder:
-        shares = partition.split(
-            dataset, parts=wish.nodes, folder=Path(folder), seed=wish.seed or 0
-        )
+        shares = partition.split(dataset, parts=wish.nodes, folder=Path(folder), seed=wish.seed)
         tell(f"Split {shares.residents} residents over {wish.nodes} virtual departments")
         city = City(
             study=study,
@@ -109,7 +107,6 @@ def forecast(wish: Wish, *, clock: Callable[[], float], tell: Callable[[str], No
             dataset=dataset,
             sources=shares.sources,
             scratch=Path(folder) / "scratch",
-            seed=wish.seed,
         )
         ran = course.run(city, tell=tell)
         auc = _exact_auc(city, ran)

@@ -214,7 +214,7 @@ def _adult_rows(raw: pd.DataFrame) -> pd.DataFrame:
 
 
 def _adult_fields(rows: pd.DataFrame) -> tuple[Field, ...]:
-    """Declare Adult. The lists of categories are those of its published code book."""
+    """Declare Adult. The published files are public, so their categories may be read off."""
 
     def listed(name: str, sv: str, en: str, *, missing: bool = False) -> Field:
         levels = tuple(sorted(rows[name].dropna().unique()))

@@ -43,9 +43,8 @@ def simulate(
         int | None, typer.Option(min=1, max=1000, help="Rounds. Default: the study's.")
     ] = None,
     seed: Annotated[
-        int | None,
-        typer.Option(min=0, max=2**62, help="Repeat a simulation: the split and all noise."),
-    ] = None,
+        int, typer.Option(min=0, max=2**62, help="Another seed deals the residents out anew.")
+    ] = 0,
     output: Output = Form.TABLE,
 ) -> None:
     """Try a study on one dataset as if many departments held it: time, AUC and ε.

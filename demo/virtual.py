@@ -3,7 +3,6 @@
 This module is what the workers of a simulation import.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from models.errors import DatalabbetError
 from models.governance.release import Release
 from models.governance.study import Study
 from models.privacy.plan import PrivacyPlan
-from models.randomness import Entropy, SystemEntropy
+from models.randomness import SystemEntropy
 from node.datasets import Dataset
 from node.flower.client_app import client_app
 from node.gate.steps import WEIGHT, Floats, Values
@@ -36,7 +35,6 @@ class City:
         plan: the noise of the study, computed once.
         dataset: as declared; its records lie in `sources`, one for each department.
         scratch: a private folder.
-        seed: makes the noise predictable, and so repeatable; None for the real thing.
     """
 
     study: Study
@@ -44,30 +42,16 @@ class City:
     dataset: Dataset
     sources: tuple[Source, ...]
     scratch: Path
-    seed: int | None
 
-    def workbench(self, number: int, *, step: str) -> Workbench:
+    def workbench(self, number: int) -> Workbench:
         """Give the workbench of a department, for one step."""
         return Workbench(
             study=self.study,
             dataset=replace(self.dataset, source=self.sources[number]),
             plan=self.plan,
-            entropy=_entropy(self.seed, f"{number}/{step}"),
+            entropy=SystemEntropy(),
             scratch=self.scratch,
         )
-
-
-class SeededEntropy:
-    """Bytes that follow from a seed: they protect nobody, and serve repeatable simulations only."""
-
-    def __init__(self, seed: bytes) -> None:
-        self._seed = seed
-        self._count = 0
-
-    def token(self, size: int) -> bytes:
-        """Give the next `size` bytes."""
-        self._count += 1
-        return hashlib.shake_256(self._seed + self._count.to_bytes(8, "big")).digest(size)
 
 
 class VirtualSteps:
@@ -86,8 +70,8 @@ class VirtualSteps:
         """Give the parameters and weight of one training round."""
         known = self._state.get(WEIGHT)
         weight = float(str(known[WEIGHT])) if isinstance(known, MetricRecord) else None
+        del attempt  # there is no ledger to name it in
         release = self._do(
-            f"train/{round_number}/{attempt}",
             lambda bench: bench.train(
                 parameters=parameters, round_number=round_number, weight=weight
             ),
@@ -97,13 +81,11 @@ class VirtualSteps:
 
     def evaluate(self, *, attempt: int, parameters: Mapping[str, Floats]) -> Values:
         """Give the histograms of the held-out residents."""
-        release = self._do(
-            f"evaluate/{attempt}", lambda bench: bench.evaluate(parameters=parameters)
-        )
-        return release.values
+        del attempt
+        return self._do(lambda bench: bench.evaluate(parameters=parameters)).values
 
-    def _do(self, step: str, work: Callable[[Workbench], Release]) -> Release:
-        with self._city.workbench(self._number, step=step) as bench:
+    def _do(self, work: Callable[[Workbench], Release]) -> Release:
+        with self._city.workbench(self._number) as bench:
             return work(bench)
 
 
@@ -124,9 +106,3 @@ def virtual_app(city: City) -> ClientApp:
             return Message(fault, reply_to=message)
 
     return app
-
-
-def _entropy(seed: int | None, step: str) -> Entropy:
-    if seed is None:
-        return SystemEntropy()
-    return SeededEntropy(f"datalabbet/simulation/{seed}/{step}/".encode())

@@ -179,6 +179,6 @@ def write_atomically(path: Path, content: bytes, *, mode: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:
+    except BaseException:  # an interrupt too: half a file must not stay
         Path(name).unlink(missing_ok=True)
         raise

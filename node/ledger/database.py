@@ -55,7 +55,7 @@ class Database:
                 try:
                     yield self._connection
                     self._connection.execute("COMMIT")
-                except BaseException:
+                except BaseException:  # an interrupt too: all of it or nothing
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     raise

@@ -187,7 +187,7 @@ class Keyring:
                     file.flush()
                     os.fsync(file.fileno())
                 Path(fresh).replace(path)
-            except BaseException:
+            except BaseException:  # an interrupt too: half a key must not stay
                 Path(fresh).unlink(missing_ok=True)
                 raise
         except OSError as error:

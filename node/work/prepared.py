@@ -54,7 +54,7 @@ class _Prepared:
         self._file = self._nameless(entropy)
         try:
             owners, outcomes, ids = self._read(dataset)
-        except BaseException:
+        except BaseException:  # an interrupt too: encoded records must not stay
             self._file.close()
             raise
         shape = (len(owners), self._encoder.width)

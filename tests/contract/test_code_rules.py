@@ -93,3 +93,25 @@ def test_modules_stay_small() -> None:
     codec = ROOT / "protos" / "codec.py"
     too_long = {str(p.relative_to(ROOT)): n for p, n in lengths.items() if n > 400 and p != codec}
     assert too_long == {}
+
+
+def entropies(source: str) -> list[str]:
+    """Classes with a method `token(size)`: sources of randomness by another name."""
+    return [
+        item.name
+        for item in ast.walk(ast.parse(source))
+        if isinstance(item, ast.ClassDef)
+        for member in item.body
+        if isinstance(member, ast.FunctionDef)
+        and (member.name, [a.arg for a in member.args.args]) == ("token", ["self", "size"])
+    ]
+
+
+def test_no_other_source_of_randomness_is_shipped() -> None:
+    found = {p.relative_to(ROOT).as_posix(): entropies(p.read_text()) for p in modules(*PACKAGES)}
+    shipped = {path: names for path, names in found.items() if names}
+    assert shipped == {"models/randomness.py": ["Entropy", "SystemEntropy"]}
+
+
+def test_a_predictable_source_is_found() -> None:
+    assert entropies("class Seeded:\n  def token(self, size: int) -> bytes: ...") == ["Seeded"]

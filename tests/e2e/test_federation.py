@@ -1,11 +1,13 @@
 """Real processes over mutual TLS: canaries stay inside, kills are survived, runs can be stopped."""
 
 import sqlite3
+import struct
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -147,7 +149,10 @@ def until(client: Datalabbet, run_id: int, condition) -> RunStatus:
 
 
 def found(content: bytes) -> list[str]:
-    return [c for c in (CANARY_ID, CANARY_TEXT, CANARY_NUMBER) if c.encode() in content]
+    """The canaries in some bytes, the number also as the bytes of a float."""
+    texts = [c for c in (CANARY_ID, CANARY_TEXT, CANARY_NUMBER) if c.encode() in content]
+    packed = [struct.pack(form, float(CANARY_NUMBER)) for form in ("<d", ">d", "<f", ">f")]
+    return texts + [bits.hex() for bits in packed if bits in content]
 
 
 def test_canaries_stay_inside_the_nodes(city: City) -> None:
@@ -169,6 +174,9 @@ def test_canaries_stay_inside_the_nodes(city: City) -> None:
     # The search can fail: the node's own data holds every canary.
     inside = (city.home("north") / "datasets" / "clients.csv").read_bytes()
     assert found(inside) == [CANARY_ID, CANARY_TEXT, CANARY_NUMBER]
+    sent = np.array([1.0, float(CANARY_NUMBER)])
+    assert found(sent.tobytes()) != []
+    assert found(sent.astype(np.float32).tobytes()) != []
 
 
 def test_a_recorded_message_would_show_a_canary(city: City) -> None:
