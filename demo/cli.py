@@ -20,10 +20,13 @@ Folder = Annotated[
 Epsilon = Annotated[
     str, typer.Option("--epsilon", help="ε of the study, for one resident.", metavar="NUMBER")
 ]
+Residents = Annotated[
+    int, typer.Option("--residents", min=5000, help="About how many residents the city has.")
+]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")]
 
 
-PARTS = ("flwr", "opacus", "pyarrow", "sqlalchemy", "statsmodels", "torch")
+PARTS = ("duckdb", "flwr", "opacus", "pyarrow", "sqlalchemy", "torch")
 
 
 def require(modules: tuple[str, ...]) -> None:
@@ -43,22 +46,30 @@ def require(modules: tuple[str, ...]) -> None:
 def demo(
     *,
     folder: Folder = Path("datalabbet-demo"),
+    residents: Residents = 20_000,
     epsilon: Epsilon = "2",
     keep: Keep = False,
     output: Output = Form.TABLE,
 ) -> None:
-    """Run four departments and a coordinator here: enrol, approve, train, release, compare."""
+    """Run a whole city here: make its records, enrol its departments, train, release, compare."""
     require(PARTS)
     from demo import report, showcase, warm  # noqa: PLC0415 - scikit-learn; other commands stay quick
     from demo.federation import Federation  # noqa: PLC0415 - likewise
-    from demo.residents import DEPARTMENTS  # noqa: PLC0415 - likewise
+    from demo.town import DEPARTMENTS  # noqa: PLC0415 - likewise
 
     report.check_epsilon(epsilon)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `with` stops what it started
     showcase.prepare(folder)
     warm.preload()
-    with Federation(root=folder.resolve(), departments=DEPARTMENTS, warm=True) as federation:
-        outcome = showcase.run(federation, epsilon=epsilon, tell=lambda text: say(f"- {text}"))
+    with Federation(
+        root=folder.resolve(), departments=DEPARTMENTS, warm=True, mode="demo"
+    ) as federation:
+        outcome = showcase.run(
+            federation,
+            residents=residents,
+            epsilon=epsilon,
+            tell=lambda text: say(f"- {text}"),
+        )
         if output is Form.JSON:
             sys.stdout.write(json.dumps(outcome.document()) + "\n")
         else:

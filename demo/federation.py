@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Literal, Self
 
 from coordinator.client.api import Datalabbet
 from demo.warm import WarmNode
@@ -23,6 +23,7 @@ from models.errors import DeadlineError, RunFailedError
 
 _START_SECONDS = 60
 _STOP_SECONDS = 10
+_CALL_SECONDS = 300
 
 
 @dataclass(slots=True)
@@ -34,12 +35,14 @@ class Federation:
         departments: the nodes; their `datasets/` must be there before `enrol`.
         settings: further environment variables of the coordinator.
         warm: fork the nodes from one process that has imported their libraries.
+        mode: of the nodes: `demo` where the residents are those of the demo city.
     """
 
     root: Path
     departments: tuple[str, ...]
     settings: Mapping[str, str] = field(default_factory=dict)
     warm: bool = False
+    mode: Literal["production", "demo"] = "production"
     running: dict[str, subprocess.Popen[bytes] | WarmNode] = field(default_factory=dict)
     _ports: tuple[int, int] = (0, 0)
 
@@ -86,7 +89,7 @@ class Federation:
 
         def node(department: str) -> None:
             token = self.coordinator("enrol-token", department)["token"]
-            self.node(department, "init")
+            self.node(department, "init", "--mode", self.mode)
             where = ("--coordinator", f"127.0.0.1:{main}", "--enrol-port", str(enrolment))
             self.node(department, "enrol", "--token-file", "-", *where, stdin=token)
 
@@ -201,7 +204,7 @@ def _spawn(
 
 def _call(command: Sequence[str], *, stdin: str = "") -> Any:
     done = subprocess.run(  # noqa: S603 - our own programs
-        command, input=stdin, capture_output=True, text=True, check=False, timeout=_START_SECONDS
+        command, input=stdin, capture_output=True, text=True, check=False, timeout=_CALL_SECONDS
     )
     if done.returncode != 0:
         words = " ".join(command[2:])

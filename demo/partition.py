@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from models.errors import DataContractError, UsageError
-from node.datasets import Dataset
+from models.linkage import identity
+from node.datasets import Dataset, IdentityForm
 from node.sources import CsvSource, ParquetSource, Source
 
 _BOM = b"\xef\xbb\xbf"
@@ -36,6 +37,11 @@ def split(dataset: Dataset, *, parts: int, folder: Path, seed: int) -> Partition
         DataContractError: the source cannot be read.
     """
     source = dataset.source
+    if isinstance(source, CsvSource) and "*" in source.path:
+        raise UsageError(
+            "a simulation splits one file, and the dataset comes in several",
+            hint="Put them into one file and declare that one.",
+        )
     try:
         if isinstance(source, CsvSource):
             return _split_csv(dataset, source, parts=parts, folder=folder, seed=seed)
@@ -82,10 +88,10 @@ def _split_csv(
         head = next(reader, [])
         place = _place(dataset, head)
         rows = [row for row in reader if len(row) == len(head) and row[place].strip()]
-    home = deal((_named(row[place]) for row in rows), parts=parts, seed=seed)
+    home = deal((_named(dataset, row[place]) for row in rows), parts=parts, seed=seed)
     shares: list[list[Sequence[str]]] = [[head] for _ in range(parts)]
     for row in rows:
-        shares[home[_named(row[place])]].append(row)
+        shares[home[_named(dataset, row[place])]].append(row)
     sources = []
     for number, share in enumerate(shares):
         file = folder / f"{number:04d}.csv"
@@ -100,7 +106,7 @@ def _split_parquet(
 ) -> Partition:
     table = pq.read_table(dataset.origin.locate(source.path))
     place = _place(dataset, table.column_names)
-    owners = [_named(value) for value in table.column(place).to_pylist()]
+    owners = [_named(dataset, value) for value in table.column(place).to_pylist()]
     home = deal((owner for owner in owners if owner), parts=parts, seed=seed)
     shares: list[list[int]] = [[] for _ in range(parts)]
     for row, owner in enumerate(owners):
@@ -114,10 +120,14 @@ def _split_parquet(
     return Partition(sources=tuple(sources), residents=len(home))
 
 
-def _named(value: object) -> str:
+def _named(dataset: Dataset, value: object) -> str:
     """Give the resident that a cell names, as nodes read it; nothing if it names none."""
-    text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    return "" if text is None else str(text).strip()
+    given = value.decode(errors="replace") if isinstance(value, bytes) else value
+    text = "" if given is None else str(given).strip()
+    if dataset.identity_form is IdentityForm.OPAQUE:
+        return text
+    read = identity.read(text, extracted=dataset.extracted)
+    return read.digits if isinstance(read, identity.Identity) else ""
 
 
 def _place(dataset: Dataset, headings: Sequence[str]) -> int:

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from coordinator.client import progress
 from coordinator.client.api import Datalabbet
-from demo import comparison, residents, visits
+from demo import comparison, eligibility, pupils, town
 from demo.comparison import Comparison
 from demo.federation import Federation, together
-from demo.residents import DEPARTMENTS
+from demo.town import AREAS, DEPARTMENTS
 from models.errors import DeadlineError, UsageError
 from models.governance.record import Interval, ReleaseRecord
 
 CENTRAL, ANALYST = "central-team", "analyst"
 MARKER = ".datalabbet-demo"
+SEED, OTHER_SEED = 20250401, 20250402
+RESIDENTS_ELSEWHERE = 60_000
+"""Size of the other city, on whose pupils the models are tried."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,15 +82,17 @@ def _alive(process: int) -> bool:
     return process != os.getpid()
 
 
-def run(federation: Federation, *, epsilon: str, tell: Callable[[str], None]) -> Outcome:
+def run(
+    federation: Federation, *, residents: int, epsilon: str, tell: Callable[[str], None]
+) -> Outcome:
     """Run the whole path in the federation's folder, telling each step as it begins."""
     begun = time.monotonic()
     root = federation.root
-    tell(f"Splitting 20,190 person-years of public data over {len(DEPARTMENTS)} departments")
-    data = residents.load()
-    visits.write_departments(data, root / "nodes")
+    tell(f"Making a city of about {residents:,} invented residents and its departments' records")
+    here = town.build(seed=SEED, residents=residents)
+    town.deliver(here, root / "nodes")
     study_file = root / "study.yaml"
-    study_file.write_text(visits.study(epsilon=epsilon), encoding="utf-8")
+    study_file.write_text(eligibility.study(epsilon=epsilon), encoding="utf-8")
 
     tell("Starting the coordinator and enrolling departments and people (mutual TLS)")
     federation.start_coordinator()
@@ -96,17 +101,17 @@ def run(federation: Federation, *, epsilon: str, tell: Callable[[str], None]) ->
     tell("Each department checks its data against its declaration")
     together([(lambda name: federation.node(name, "data", "check"), d) for d in DEPARTMENTS])
 
-    tell("Starting four nodes")
+    tell(f"Starting {len(DEPARTMENTS)} nodes")
     with Datalabbet.connect(federation.profile(CENTRAL)) as client:
         federation.start_nodes(client)
-        tell("The central team proposes the study; each steward approves its hash")
+        tell("The central team proposes the study; each school area's steward approves its hash")
         wait_for_catalogue(client, DEPARTMENTS)
         study = client.propose(study_file)
-        together([(lambda name: _approve(federation, name), d) for d in DEPARTMENTS])
+        together([(lambda name: _approve(federation, name), d) for d in AREAS])
 
         tell("Training")
         training = time.monotonic()
-        started = client.start_run(visits.STUDY)
+        started = client.start_run(eligibility.STUDY)
         ended = progress.check(progress.follow(client.watch(started.run_id)))
         trained = time.monotonic() - training
 
@@ -115,8 +120,14 @@ def run(federation: Federation, *, epsilon: str, tell: Callable[[str], None]) ->
     with Datalabbet.connect(federation.profile(ANALYST)) as client:
         client.export(ended.run_id, release)
         record = client.release(ended.run_id)
+    elsewhere = town.build(seed=OTHER_SEED, residents=RESIDENTS_ELSEWHERE)
     return Outcome(
-        comparison=comparison.compare(study.study, data, release),
+        comparison=comparison.compare(
+            study.study,
+            here=pupils.pupils(here),
+            elsewhere=pupils.pupils(elsewhere),
+            release=release,
+        ),
         estimated_auc=None if record.quality is None else record.quality.auc,
         epsilon=record.protection.epsilon,
         delta=_delta(record),
@@ -128,7 +139,9 @@ def run(federation: Federation, *, epsilon: str, tell: Callable[[str], None]) ->
 
 def _approve(federation: Federation, department: str) -> None:
     steward = f"Demo steward of {department}"
-    federation.node(department, "studies", "approve", visits.STUDY, "--steward", steward, "--yes")
+    federation.node(
+        department, "studies", "approve", eligibility.STUDY, "--steward", steward, "--yes"
+    )
 
 
 def wait_for_catalogue(client: Datalabbet, departments: tuple[str, ...]) -> None:

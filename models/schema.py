@@ -8,7 +8,9 @@ Field names follow the Frictionless Table Schema where it has one.
 import enum
 import itertools
 import math
+import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
@@ -118,23 +120,127 @@ class CategoryColumn:
             raise ValueError("categories must differ from each other")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DateColumn:
+    """Days (`date`) or months (`yearmonth`) inside closed public bounds.
+
+    The bounds are written as their type is: `2016-01-31` or `2016-01`. No study reads such a
+    column; an analysis table turns it into a number of days, months or years.
+    """
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    type: Literal["date", "yearmonth"]
+    meaning: Bilingual
+    minimum: Annotated[str, Field(max_length=10)]
+    maximum: Annotated[str, Field(max_length=10)]
+    missing: Missing | None = None
+    sensitivity: Sensitivity = Sensitivity.PERSONAL
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that are no days (or months), and an empty range."""
+        if self.first > self.last:
+            raise ValueError("minimum must not be after maximum")
+
+    @property
+    def first(self) -> date:
+        """Give the lower bound as a day: of a month, its first."""
+        return self._day(self.minimum)
+
+    @property
+    def last(self) -> date:
+        """Give the upper bound as a day: of a month, its first."""
+        return self._day(self.maximum)
+
+    def _day(self, text: str) -> date:
+        pattern, rest, form = _FORMS[self.type]
+        problem = f"the bounds of a {self.type} column are written {form}"
+        if not re.fullmatch(pattern, text):
+            raise ValueError(problem)
+        try:
+            return date.fromisoformat(text + rest)
+        except ValueError:
+            raise ValueError(problem) from None
+
+
+_FORMS = {
+    "date": (r"[0-9]{4}-[0-9]{2}-[0-9]{2}", "", "YYYY-MM-DD"),
+    "yearmonth": (r"[0-9]{4}-[0-9]{2}", "-01", "YYYY-MM"),
+}
+"""Per type: its bounds, what makes a day of one, and how people name the form."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyColumn:
+    """What joins tables inside a department: a `key`, or the number of another `resident`.
+
+    It never leaves the node and no study reads it. `pattern` is a regular expression that the
+    whole of a key keeps to.
+    """
+
+    __pydantic_config__ = STRICT
+
+    name: Name
+    type: Literal["key", "resident"]
+    meaning: Bilingual
+    pattern: Annotated[str | None, Field(max_length=200)] = None
+    missing: Missing | None = None
+    sensitivity: Sensitivity = Sensitivity.PERSONAL
+
+    def __post_init__(self) -> None:
+        """Refuse a pattern that is no regular expression, and one for residents."""
+        if self.pattern is None:
+            return
+        if self.type == "resident":
+            raise ValueError("pattern says nothing about type resident")
+        try:
+            re.compile(self.pattern)
+        except (re.error, OverflowError, RecursionError):
+            raise ValueError("pattern must be a regular expression") from None
+
+
 def _kind(value: object) -> str | None:
     kind = value.get("type", "string") if isinstance(value, dict) else getattr(value, "type", None)
-    if not isinstance(kind, str):
-        return None
-    if kind in {"integer", "number"}:
-        return "numeric"
-    return "category" if kind in {"string", "boolean"} else None
+    return _KINDS.get(kind) if isinstance(kind, str) else None
 
 
-Column = Annotated[
+_KINDS = {
+    "integer": "numeric",
+    "number": "numeric",
+    "string": "category",
+    "boolean": "category",
+    "date": "date",
+    "yearmonth": "date",
+    "key": "key",
+    "resident": "key",
+}
+
+Variable = NumericColumn | CategoryColumn
+"""What a study may read."""
+
+StudyColumn = Annotated[
     Annotated[NumericColumn, Tag("numeric")] | Annotated[CategoryColumn, Tag("category")],
     Discriminator(
         _kind,
-        custom_error_type="column_type",
-        custom_error_message="type must be integer, number, string or boolean",
+        custom_error_type="variable_type",
+        custom_error_message="a study reads columns of type integer, number, string or boolean",
     ),
 ]
+"""A `Variable` in a document."""
+
+Column = Annotated[
+    Annotated[NumericColumn, Tag("numeric")]
+    | Annotated[CategoryColumn, Tag("category")]
+    | Annotated[DateColumn, Tag("date")]
+    | Annotated[KeyColumn, Tag("key")],
+    Discriminator(
+        _kind,
+        custom_error_type="column_type",
+        custom_error_message=f"type must be one of {', '.join(_KINDS)}",
+    ),
+]
+"""What a dataset may hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +273,11 @@ class Declaration:
         if self.resident_id in names:
             raise ValueError("the resident id column must not be among the columns")
 
-    def column(self, name: str) -> NumericColumn | CategoryColumn | None:
+    def column(self, name: str) -> Column | None:
         """Give the column of that name, or None."""
         return next((c for c in self.columns if c.name == name), None)
+
+    @property
+    def variables(self) -> tuple[Variable, ...]:
+        """Give the columns that a study may read."""
+        return tuple(c for c in self.columns if isinstance(c, NumericColumn | CategoryColumn))

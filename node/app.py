@@ -10,21 +10,22 @@ from pathlib import Path
 
 from models.randomness import SystemEntropy
 from node import telemetry
+from node.check_report import CheckReport
 from node.config import now, version
 from node.datasets import Dataset
 from node.home import Home
 from node.rules import open_rules
-from node.sources import Source
+from node.sources import Stored
 from node.vault import contract
 from node.vault.describe import describe
 
 
-def check_data(dataset: Dataset, *, limit: int = 1000) -> contract.CheckReport:
+def check_data(dataset: Dataset, *, limit: int = 1000) -> CheckReport:
     """Hold a dataset's records against its declaration; see `node.vault.contract.check`."""
     return contract.check(dataset, limit=limit)
 
 
-def draft(source: Source, *, name: str, folder: Path) -> str:
+def draft(source: Stored, *, name: str, folder: Path) -> str:
     """Give a draft declaration of a source; see `node.vault.describe`."""
     return describe(source, name=name, folder=folder)
 

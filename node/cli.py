@@ -16,6 +16,7 @@ from click.exceptions import Abort, NoArgsIsHelpError
 
 from models.errors import DatalabbetError, UsageError
 from models.governance import token as tokens
+from models.linkage.identity import Mode
 from models.randomness import SystemEntropy
 from node import doctor as doctors
 from node import home as homes
@@ -102,9 +103,17 @@ def opened(context: typer.Context) -> Home:
 
 @cli.command()
 @ending
-def init(context: typer.Context, *, output: Output = Form.TABLE) -> None:
+def init(
+    context: typer.Context,
+    *,
+    mode: Annotated[
+        Mode | None,
+        typer.Option(help="production (default): people's records. demo: invented residents."),
+    ] = None,
+    output: Output = Form.TABLE,
+) -> None:
     """Make the node's home: node.toml, datasets/ and state/. What is there stays as it is."""
-    made = [str(path) for path in homes.create(Path(context.obj))]
+    made = [str(path) for path in homes.create(Path(context.obj), mode=mode)]
     text = "\n".join(f"made {path}" for path in made) or "everything is there already"
     show(output, data={"home": str(context.obj), "made": made}, text=text)
 

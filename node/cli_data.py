@@ -5,13 +5,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from models.errors import UsageError
-from models.schema import CategoryColumn, NumericColumn
+from models.errors import DataContractError, UsageError
+from models.schema import CategoryColumn, Column, DateColumn, NumericColumn
+from node.check_report import as_data, as_text
 from node.datasets import Dataset
 from node.home import open_home
 from node.output import Form, Json, Output, ending, pairs, say, show, table
-from node.shelf import Shelf, chosen
-from node.sources import CsvSource, ParquetSource, Source, SqlSource
+from node.shelf import chosen
+from node.sources import CsvSource, ParquetSource, SqlSource, Stored
 
 data = typer.Typer(help="Check and describe the declared datasets.", no_args_is_help=True)
 
@@ -21,7 +22,7 @@ OneDataset = Annotated[
 
 
 def _datasets(context: typer.Context, name: str | None) -> tuple[Dataset, ...]:
-    return chosen(Shelf(open_home(Path(context.obj)).datasets).datasets(), name)
+    return chosen(open_home(Path(context.obj)).shelf().datasets(), name)
 
 
 @data.command()
@@ -30,43 +31,32 @@ def check(
     context: typer.Context,
     *,
     dataset: OneDataset = None,
-    limit: Annotated[int, typer.Option(min=0, help="The most violations to list.")] = 20,
+    limit: Annotated[
+        int, typer.Option(min=0, help="The most rows to list of each problem of a column.")
+    ] = 20,
     output: Output = Form.TABLE,
 ) -> None:
     """Hold the records against the declaration. Names file, column and row, never a value."""
     from node import app  # noqa: PLC0415 - opens the vault's libraries
 
-    reports = [
-        (item.declaration.name, app.check_data(item, limit=limit))
-        for item in _datasets(context, dataset)
-    ]
-    told: list[Json] = [
-        {
-            "dataset": name,
-            "file": report.file,
-            "rows": report.rows,
-            "usable": report.usable,
-            "residents": report.residents,
-            "clean": report.clean,
-            "totals": [
-                {"column": t.column, "problem": t.problem, "rows": t.rows} for t in report.totals
-            ],
-            "violations": [
-                {"file": v.file, "column": v.column, "row": v.row, "problem": v.problem}
-                for v in report.violations
-            ],
-        }
-        for name, report in reports
-    ]
-    lines = []
-    for name, report in reports:
-        lines.append(
-            f"{name}: {report.rows} rows read, {report.usable} usable, {report.residents} residents"
-        )
-        lines += [f"  {t.rows} rows: {t.column or 'row'}: {t.problem}" for t in report.totals]
-        lines += [f"    {violation}" for violation in report.violations]
-    show(output, data={"datasets": told}, text="\n".join(lines))
-    if not all(report.clean for _, report in reports):
+    told: list[Json] = []
+    texts = []
+    clean = True
+    for item in _datasets(context, dataset):
+        name = item.declaration.name
+        try:
+            report = app.check_data(item, limit=limit)
+        except DataContractError as error:  # the other datasets are checked all the same
+            clean = False
+            said = {"code": error.code, "message": error.message, "hint": error.hint}
+            told.append({"dataset": name, "clean": False, "error": said})
+            texts.append(f"{name}: cannot be read: {error.message}\n  {error.hint}")
+        else:
+            clean &= report.clean
+            told.append(as_data(name, report))
+            texts.append(as_text(name, report))
+    show(output, data={"datasets": told}, text="\n".join(texts))
+    if not clean:
         say("Rows with a problem are left out of every study until they are mended.")
         raise typer.Exit(1)
 
@@ -108,11 +98,16 @@ def describe(
     show(output, data={"datasets": told}, text="\n\n".join(texts))
 
 
-def _range(column: NumericColumn | CategoryColumn) -> str:
+def _range(column: Column) -> str:
+    allowed = ""
     if isinstance(column, CategoryColumn):
         allowed = ", ".join(column.categories)
-    else:
+    elif isinstance(column, DateColumn):
+        allowed = f"{column.minimum} to {column.maximum}"
+    elif isinstance(column, NumericColumn):
         allowed = f"{column.minimum:g} to {column.maximum:g} {column.unit}".strip()
+    elif column.pattern is not None:
+        allowed = f"like {column.pattern}"
     return allowed if column.missing is None else f"{allowed}; may be missing"
 
 
@@ -139,7 +134,7 @@ def draft(  # noqa: PLR0913 - each is an option of the command
     output: Output = Form.TABLE,
 ) -> None:
     """Print a draft declaration (YAML) of a source. Bounds and meanings are left to you."""
-    source: Source
+    source: Stored
     if (file is None) == (url_file is None) or (url_file is None) != (query is None):
         raise UsageError(
             "a draft needs one source", hint="Give --file, or --url-file with --query."

@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from models.errors import ConfigurationError
+from models.linkage.identity import Mode
 
 HOME_VARIABLE = "DATALABBET_NODE_HOME"
 FILE = "node.toml"
@@ -36,6 +37,14 @@ TEMPLATE = """\
 # The folder with the dataset declarations (*.yaml), relative to this file.
 # datasets = "datasets"
 
+# production: people's records; demo numbers are refused. demo: invented residents; a dataset
+# that holds what may be a real person's number is refused whole.
+# mode = "production"
+
+# A file with test numbers that are never a person's (a JSON list of texts of twelve digits, as
+# Skatteverket publishes it), relative to this file. Refused in production, taken in demo mode.
+# test_numbers = "test_numbers.json"
+
 # The fewest departments that a study's round may go on with.
 # minimum_cohort = 2
 
@@ -45,6 +54,14 @@ TEMPLATE = """\
 # debug, info, warning or error.
 # log_level = "info"
 """
+
+
+def template(mode: Mode) -> str:
+    """Give a new node.toml."""
+    if mode is Mode.PRODUCTION:
+        return TEMPLATE
+    return TEMPLATE.replace(f'# mode = "{Mode.PRODUCTION}"', f'mode = "{mode}"')
+
 
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
 
@@ -57,6 +74,8 @@ class Settings(BaseSettings):
         enrol_port: the coordinator's port for enrolment.
         steward: who decides here about studies.
         datasets: the folder with the declarations, relative to the home.
+        mode: whether the records are people's or invented.
+        test_numbers: a file with numbers that are never a person's, relative to the home.
         minimum_cohort: the fewest departments that a study's round may go on with.
         free_space: below this many free MiB `doctor` warns.
         log_level: how much is logged.
@@ -70,6 +89,8 @@ class Settings(BaseSettings):
     enrol_port: Annotated[int, Field(ge=1, le=65535)] = 8444
     steward: Annotated[str, Field(max_length=200)] = ""
     datasets: Path = Path("datasets")
+    mode: Mode = Mode.PRODUCTION
+    test_numbers: Path | None = None
     minimum_cohort: Annotated[int, Field(ge=2, le=1000)] = 2
     free_space: Annotated[int, Field(ge=0)] = 500
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -1,42 +1,55 @@
 """The steward's declaration file: what a dataset promises, and where its records lie.
 
 One YAML file per dataset. Its fields follow the Frictionless Table Schema (`schema.fields`
-with `name`, `type`, `constraints`, `missingValues`); the rest is ours. Reading a file opens no
-records. Bounds and categories must be written down: nothing here looks at the data.
+with `name`, `type`, `constraints`, `missingValues`; `schema.primaryKey`); the rest is ours.
+Reading a file opens no records. Bounds and categories must be written down: nothing here looks
+at the data.
 
-A field allows missing values exactly when it has a `missing_meaning`. Type `boolean` has the
-categories `false` and `true`; the data may also write them `0` and `1`, or in capitals.
+What other departments need to know is the `Declaration`, which is published. How this department
+writes its dates, numbers and categories stays with the `Dataset`.
 """
 
+import enum
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from models import documents, yaml_text
 from models.errors import ConfigurationError, FieldProblem, InvalidDocumentError
+from models.linkage.identity import Admission
 from models.schema import (
     STRICT,
     Bilingual,
     CategoryColumn,
+    Column,
+    DateColumn,
     Declaration,
-    Finite,
-    Level,
     Line,
-    Missing,
     Name,
     NumericColumn,
-    Sensitivity,
 )
 from models.yaml_text import YamlText
-from node.sources import CsvSource, Origin, ParquetSource, Source, SqlSource
+from node import fields
+from node.fields import ColumnField
+from node.sources import CsvSource, DerivedSource, Origin, ParquetSource, Source, SqlSource
 
-__all__ = ["CsvSource", "Dataset", "ParquetSource", "Source", "SqlSource", "load", "load_folder"]
-
-BOOLEAN = ("false", "true")
-"""The categories of a boolean column, in order."""
+__all__ = [
+    "Coverage",
+    "CsvSource",
+    "Dataset",
+    "DerivedSource",
+    "IdentityForm",
+    "ParquetSource",
+    "Source",
+    "SqlSource",
+    "load",
+    "load_folder",
+]
 
 _PLAIN = {
     "Input should be a valid string": "must be a text: put it in quotes",
@@ -46,19 +59,59 @@ _PLAIN = {
 """How pydantic says it, and how we do."""
 
 _SUFFIXES = {".yaml", ".yml"}
-_MEASURED = "is required: a public statement, never measured from the data"
+_PRODUCTION = Admission()
+
+
+class IdentityForm(enum.StrEnum):
+    """How residents are named: in columns `resident_id` and of type `resident`."""
+
+    PERSONNUMMER = "personnummer"
+    OPAQUE = "opaque"  # any texts that are equal for the same resident
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """A promise that no period is without rows.
+
+    Attributes:
+        period: a column of months or days (every month of its bounds has rows) or of whole
+            numbers such as years (every one has).
+        by: a column with categories; each of them then has rows in every period.
+    """
+
+    __pydantic_config__ = STRICT
+
+    period: Name
+    by: Name | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A declaration and its source. `file` is the declaration file's path.
+    """A declaration, its source, and how its records are read.
 
-    Relative paths of the source start at the folder of `file`.
+    Attributes:
+        file: the declaration file's path; relative paths of the source start at its folder.
+        key: of rows that agree in these columns, the last one counts. Empty: every row does.
+        coverage: which periods have rows.
+        identity_form: how residents are named.
+        extracted: the day on which the records were taken out.
+        formats: how days are written, by column; ISO where it says nothing.
+        spellings: by column, what else stands for a category, and for which.
+        admission: which personal numbers the node takes.
+        tables: the datasets that a derived one is made from, in the order of its source.
     """
 
     declaration: Declaration
     source: Source
     file: str
+    key: tuple[str, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    identity_form: IdentityForm = IdentityForm.OPAQUE
+    extracted: date | None = None
+    formats: Mapping[str, str] = field(default_factory=dict)
+    spellings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    admission: Admission = _PRODUCTION
+    tables: tuple["Dataset", ...] = ()
 
     @property
     def origin(self) -> Origin:
@@ -66,13 +119,81 @@ class Dataset:
         return Origin(source=self.source, file=self.file)
 
 
-def load(path: Path) -> Dataset:
+def load(path: Path, *, admission: Admission = _PRODUCTION) -> Dataset:
     """Give the dataset that a declaration file describes.
+
+    The tables of a derived dataset are looked for in the file's folder.
 
     Raises:
         ConfigurationError: the file cannot be read.
         InvalidDocumentError: it does not keep the format; every problem has its path and line.
     """
+    found = _read(path, admission)
+    if not isinstance(found.dataset.source, DerivedSource):
+        return found.dataset
+    return _with_tables(found, _read_folder(path.parent, admission))
+
+
+def load_folder(folder: Path, *, admission: Admission = _PRODUCTION) -> tuple[Dataset, ...]:
+    """Give the datasets of every `*.yaml` and `*.yml` in a folder, by file name.
+
+    Raises:
+        ConfigurationError: the folder cannot be read, or two files declare the same name.
+        InvalidDocumentError: a file does not keep the format.
+    """
+    found = _read_folder(folder, admission)
+    return tuple(_with_tables(item, found) for item in found.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    dataset: Dataset
+    document: YamlText
+
+
+def _read_folder(folder: Path, admission: Admission) -> dict[str, _Read]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder}: cannot be read ({error.strerror})",
+            hint="Make the folder and put one declaration file per dataset in it.",
+        ) from None
+    found: dict[str, _Read] = {}
+    for path in files:
+        item = _read(path, admission)
+        name = item.dataset.declaration.name
+        if name in found:
+            raise ConfigurationError(
+                f"{path} and {found[name].dataset.file} both declare the dataset {name}",
+                hint="Give each dataset a name of its own.",
+            )
+        found[name] = item
+    return found
+
+
+def _with_tables(item: _Read, folder: Mapping[str, _Read]) -> Dataset:
+    """Give a dataset with the tables it is derived from."""
+    dataset = item.dataset
+    if not isinstance(dataset.source, DerivedSource):
+        return dataset
+    problems = []
+    for number, name in enumerate(dataset.source.tables):
+        text = ""
+        if name not in folder:
+            text = f"{name} is not declared in this folder"
+        elif isinstance(folder[name].dataset.source, DerivedSource):
+            text = f"{name} is derived itself: name the tables that it is made from"
+        elif dataset.declaration.public and not folder[name].dataset.declaration.public:
+            text = f"{name} is not public, and what is made from it cannot be"
+        if text:
+            problems.append(FieldProblem(field=f"source.tables.{number}", problem=text))
+    if problems:
+        raise item.document.invalid(problems)
+    return replace(dataset, tables=tuple(folder[name].dataset for name in dataset.source.tables))
+
+
+def _read(path: Path, admission: Admission) -> _Read:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -86,78 +207,22 @@ def load(path: Path) -> Dataset:
     document = yaml_text.parse(text, what=str(path))
     try:
         content = documents.read(_File, document.content, what=str(path))
-        return _dataset(content, file=str(path))
+        dataset = _dataset(content, file=str(path))
     except InvalidDocumentError as error:
         # pydantic also counts what it could not read as absent: that is no second problem.
         real = (item for item in error.problems if not item.problem.startswith("Tuple should"))
         problems = tuple(_told(item, document) for item in tuple(real) or error.problems)
         raise InvalidDocumentError(str(path), problems) from None
-
-
-def load_folder(folder: Path) -> tuple[Dataset, ...]:
-    """Give the datasets of every `*.yaml` and `*.yml` in a folder, by file name.
-
-    Raises:
-        ConfigurationError: the folder cannot be read, or two files declare the same name.
-        InvalidDocumentError: a file does not keep the format.
-    """
-    try:
-        files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{folder}: cannot be read ({error.strerror})",
-            hint="Make the folder and put one declaration file per dataset in it.",
-        ) from None
-    found: dict[str, Dataset] = {}
-    for path in files:
-        dataset = load(path)
-        name = dataset.declaration.name
-        if name in found:
-            raise ConfigurationError(
-                f"{path} and {found[name].file} both declare the dataset {name}",
-                hint="Give each dataset a name of its own.",
-            )
-        found[name] = dataset
-    return tuple(found.values())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Constraints:
-    __pydantic_config__ = STRICT
-
-    minimum: Annotated[Finite, Field(strict=True)] | None = None
-    maximum: Annotated[Finite, Field(strict=True)] | None = None
-    enum: Annotated[tuple[Level, ...], Field(max_length=500)] | None = None
-    required: Annotated[bool, Field(strict=True)] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Field:
-    """One column as the file writes it. `title` and `description` are for its readers alone."""
-
-    __pydantic_config__ = STRICT
-
-    name: Name
-    type: Literal["integer", "number", "string", "boolean"] = "string"
-    title: str = ""
-    description: str = ""
-    meaning: Bilingual
-    missing_meaning: Bilingual | None = None
-    missing_values: Annotated[
-        tuple[str, ...] | None, Field(alias="missingValues", max_length=20)
-    ] = None
-    unit: Annotated[str, Field(max_length=40)] = ""
-    edges: Annotated[tuple[Finite, ...], Field(max_length=200)] = ()
-    constraints: _Constraints = _Constraints()
-    sensitivity: Sensitivity = Sensitivity.PERSONAL
+    return _Read(dataset=replace(dataset, admission=admission), document=document)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Schema:
     __pydantic_config__ = STRICT
 
-    fields: Annotated[tuple[_Field, ...], Field(min_length=1, max_length=500)]
+    fields: Annotated[tuple[ColumnField, ...], Field(min_length=1, max_length=500)]
     missing_values: Annotated[tuple[str, ...], Field(alias="missingValues", max_length=20)] = ("",)
+    primary_key: Annotated[tuple[Name, ...], Field(alias="primaryKey", max_length=20)] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,15 +234,18 @@ class _File:
     description: Bilingual
     steward: Line
     resident_id: Name
+    resident_id_form: IdentityForm = IdentityForm.OPAQUE
+    extracted: Annotated[str, Field(max_length=10)] | None = None
     secrecy: Line
     public: Annotated[bool, Field(strict=True)] = False
     source: Annotated[Source, Field(discriminator="kind")]
+    coverage: Annotated[tuple[Coverage, ...], Field(max_length=20)] = ()
     schema: _Schema
 
 
 def _told(problem: FieldProblem, document: YamlText) -> FieldProblem:
     """Give the problem with its line, and with its column named rather than numbered."""
-    path = re.sub(r"^source\.(csv|parquet|sql)\b", "source", problem.field)
+    path = re.sub(r"^source\.(csv|parquet|sql|derived)\b", "source", problem.field)
     line = document.line(path)
     text = next(
         (words for start, words in _PLAIN.items() if problem.problem.startswith(start)),
@@ -193,17 +261,9 @@ def _told(problem: FieldProblem, document: YamlText) -> FieldProblem:
 
 
 def _dataset(content: _File, *, file: str) -> Dataset:
-    problems: list[FieldProblem] = []
-    columns: list[NumericColumn | CategoryColumn] = []
-    for number, item in enumerate(content.schema.fields):
-        found = _faults(item)
-        if not found:
-            try:
-                columns.append(_column(item, content.schema.missing_values))
-            except ValueError as error:
-                found = [("", str(error))]
-        path = f"schema.fields.{number}"
-        problems += [FieldProblem(field=path + where, problem=text) for where, text in found]
+    columns, problems = _columns(content.schema)
+    extracted, found = _extracted(content.extracted)
+    problems += found
     known = {content.resident_id, *(item.name for item in content.schema.fields)}
     problems += [
         FieldProblem(field=f"source.names.{name}", problem="is not a declared column")
@@ -211,96 +271,78 @@ def _dataset(content: _File, *, file: str) -> Dataset:
         if name not in known
     ]
     if not problems:
-        try:
-            declaration = Declaration(
-                name=content.name,
-                title=content.title,
-                description=content.description,
-                steward=content.steward,
-                resident_id=content.resident_id,
-                secrecy=content.secrecy,
-                public=content.public,
-                columns=tuple(columns),
-            )
-        except ValueError as error:
-            problems.append(FieldProblem(field="schema.fields", problem=str(error)))
-        else:
-            return Dataset(declaration=declaration, source=content.source, file=file)
-    raise InvalidDocumentError(file, tuple(problems))
-
-
-_BOUNDS = ("constraints.minimum", "constraints.maximum")
-_NEEDED = {
-    "integer": _BOUNDS,
-    "number": _BOUNDS,
-    "string": ("constraints.enum",),
-    "boolean": (),
-}
-_ALLOWED = {
-    "integer": (*_BOUNDS, "unit", "edges"),
-    "number": (*_BOUNDS, "unit", "edges"),
-    "string": ("constraints.enum",),
-    "boolean": (),
-}
-
-
-def _faults(item: _Field) -> list[tuple[str, str]]:
-    """List what the type of a field misses or does not know: (path within the field, text)."""
-    limits = item.constraints
-    given = {
-        "constraints.minimum": limits.minimum is not None,
-        "constraints.maximum": limits.maximum is not None,
-        "constraints.enum": limits.enum is not None,
-        "unit": item.unit != "",
-        "edges": item.edges != (),
-    }
-    found = [(f".{path}", _MEASURED) for path in _NEEDED[item.type] if not given[path]]
-    found += [
-        (f".{path}", f"says nothing about type {item.type}")
-        for path in given
-        if given[path] and path not in _ALLOWED[item.type]
-    ]
-    meaningless = "needs missing_meaning: what it means that a value is missing"
-    if item.missing_meaning is None:
-        if limits.required is False:
-            found.append((".constraints.required", meaningless))
-        if item.missing_values is not None:
-            found.append((".missingValues", meaningless))
-    elif limits.required:
-        found.append((".missing_meaning", "contradicts constraints.required"))
-    return found
-
-
-def _column(item: _Field, texts: tuple[str, ...]) -> NumericColumn | CategoryColumn:
-    missing = None
-    if item.missing_meaning is not None:
-        own = texts if item.missing_values is None else item.missing_values
-        missing = Missing(values=own, meaning=item.missing_meaning)
-    limits = item.constraints
-    if item.type in {"integer", "number"}:
-        assert limits.minimum is not None  # noqa: S101 - _faults refused its absence
-        assert limits.maximum is not None  # noqa: S101 - likewise
-        return NumericColumn(
-            name=item.name,
-            type="integer" if item.type == "integer" else "number",
-            meaning=item.meaning,
-            minimum=limits.minimum,
-            maximum=limits.maximum,
-            unit=item.unit,
-            edges=item.edges,
-            missing=missing,
-            sensitivity=item.sensitivity,
+        problems += _promises(content, columns)
+    if problems:
+        raise InvalidDocumentError(file, tuple(problems))
+    try:
+        declaration = Declaration(
+            name=content.name,
+            title=content.title,
+            description=content.description,
+            steward=content.steward,
+            resident_id=content.resident_id,
+            secrecy=content.secrecy,
+            public=content.public,
+            columns=tuple(columns),
         )
-    categories = BOOLEAN if item.type == "boolean" else limits.enum or ()
-    if len(categories) < 2:  # noqa: PLR2004 - one category says nothing
-        raise ValueError("constraints.enum must name at least two categories")
-    if missing is not None and set(missing.values) & set(categories):
-        raise ValueError("a category must not also stand for a missing value")
-    return CategoryColumn(
-        name=item.name,
-        type="boolean" if item.type == "boolean" else "string",
-        meaning=item.meaning,
-        categories=categories,
-        missing=missing,
-        sensitivity=item.sensitivity,
+    except ValueError as error:
+        problem = FieldProblem(field="schema.fields", problem=str(error))
+        raise InvalidDocumentError(file, (problem,)) from None
+    items = content.schema.fields
+    return Dataset(
+        declaration=declaration,
+        source=content.source,
+        file=file,
+        key=content.schema.primary_key,
+        coverage=content.coverage,
+        identity_form=content.resident_id_form,
+        extracted=extracted,
+        formats={item.name: item.format for item in items if item.format},
+        spellings={item.name: item.spellings for item in items if item.spellings},
     )
+
+
+def _columns(schema: _Schema) -> tuple[list[Column], list[FieldProblem]]:
+    columns: list[Column] = []
+    problems: list[FieldProblem] = []
+    for number, item in enumerate(schema.fields):
+        found = fields.faults(item)
+        if not found:
+            try:
+                columns.append(fields.column(item, schema.missing_values))
+            except ValueError as error:
+                found = [("", str(error))]
+        path = f"schema.fields.{number}"
+        problems += [FieldProblem(field=path + where, problem=text) for where, text in found]
+    return columns, problems
+
+
+def _extracted(text: str | None) -> tuple[date | None, list[FieldProblem]]:
+    try:
+        if text is None or re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+            return None if text is None else date.fromisoformat(text), []
+    except ValueError:
+        pass
+    return None, [FieldProblem(field="extracted", problem="must be a day, YYYY-MM-DD")]
+
+
+def _promises(content: _File, columns: list[Column]) -> list[FieldProblem]:
+    """List what key and coverage say about columns that cannot keep it."""
+    own = {column.name: column for column in columns}
+    found = []
+    for number, name in enumerate(content.schema.primary_key):
+        path = f"schema.primaryKey.{number}"
+        if name not in own and name != content.resident_id:
+            found.append(FieldProblem(field=path, problem=f"{name} is not a declared column"))
+        elif name in own and own[name].missing is not None:
+            text = f"{name} may be missing, and a key must be whole"
+            found.append(FieldProblem(field=path, problem=text))
+    for number, item in enumerate(content.coverage):
+        period = own.get(item.period)
+        if not isinstance(period, DateColumn | NumericColumn) or period.type == "number":
+            text = f"{item.period} is not a column of dates, months or whole numbers"
+            found.append(FieldProblem(field=f"coverage.{number}.period", problem=text))
+        if item.by is not None and not isinstance(own.get(item.by), CategoryColumn):
+            text = f"{item.by} is not a column with categories"
+            found.append(FieldProblem(field=f"coverage.{number}.by", problem=text))
+    return found

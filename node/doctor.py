@@ -4,20 +4,20 @@ import shutil
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
 
 from models.errors import DatalabbetError
+from models.linkage.identity import Mode, Refusal
 from node import clock
+from node.check_report import CheckReport
 from node.datasets import Dataset
 from node.home import Home, open_home, running
 from node.link.coordinator import connect
 from node.link.keyring import NODE, Credentials, Keyring
-from node.shelf import Shelf
 
 _SECONDS = 5.0
 _FULL = 50 << 20
@@ -41,35 +41,7 @@ class Finding:
     mend: str = ""
 
 
-class Total(Protocol):
-    """One kind of violation."""
-
-    @property
-    def rows(self) -> int:
-        """Give how many rows have it."""
-        ...
-
-
-class Report(Protocol):
-    """What holding a dataset against its declaration gives (`node.vault.contract`)."""
-
-    @property
-    def rows(self) -> int:
-        """Give the rows read."""
-        ...
-
-    @property
-    def usable(self) -> int:
-        """Give the rows without a problem."""
-        ...
-
-    @property
-    def totals(self) -> Sequence[Total]:
-        """Give the kinds of violations."""
-        ...
-
-
-Check = Callable[[Dataset], Report]
+Check = Callable[[Dataset], CheckReport]
 
 
 def examine(path: Path, *, check: Check, now: Callable[[], datetime]) -> tuple[Finding, ...]:
@@ -84,6 +56,7 @@ def examine(path: Path, *, check: Check, now: Callable[[], datetime]) -> tuple[F
         return (_failed("configuration", error),)
     findings = [Finding(check="configuration", state=State.OK, found=f"{path} is a node's home")]
     findings.append(disk(home.path, wanted=home.settings.free_space << 20))
+    findings.append(numbers(home))
     try:
         keyring = home.keyring()
         keyring.identity()
@@ -95,6 +68,27 @@ def examine(path: Path, *, check: Check, now: Callable[[], datetime]) -> tuple[F
         findings.append(certificate(credentials, now()))
         findings += reach(home, credentials, now)
     return (*findings, *_data(home, check))
+
+
+def numbers(home: Home) -> Finding:
+    """Tell which personal numbers the node takes."""
+    name = "mode"
+    try:
+        listed = len(home.admission().test_numbers)
+    except DatalabbetError as error:
+        return _failed(name, error)
+    if home.settings.mode is Mode.DEMO:
+        found = "demo: a dataset with what may be a real person's number is refused"
+        return Finding(check=name, state=State.OK, found=found)
+    if not listed:
+        return Finding(
+            check=name,
+            state=State.WARNING,
+            found="production; test numbers would pass for people, since no list of them is set",
+            mend="Set test_numbers in node.toml to the list that Skatteverket publishes.",
+        )
+    found = f"production: demo numbers and {listed} test numbers are refused"
+    return Finding(check=name, state=State.OK, found=found)
 
 
 def permissions(keyring: Keyring) -> Finding:
@@ -280,7 +274,7 @@ def skew(apart: timedelta | None) -> Finding:
 
 def _data(home: Home, check: Check) -> Iterator[Finding]:
     try:
-        datasets = Shelf(home.datasets).datasets()
+        datasets = home.shelf().datasets()
     except DatalabbetError as error:
         yield _failed("declarations", error)
         return
@@ -298,9 +292,16 @@ def _data(home: Home, check: Check) -> Iterator[Finding]:
             yield _failed(f"data of {name}", error)
 
 
-def records(name: str, report: Report) -> Finding:
+def records(name: str, report: CheckReport) -> Finding:
     """Tell whether a dataset's records keep its declaration."""
     check, found = f"data of {name}", f"{report.usable} of {report.rows} rows can be used"
+    if any(total.problem == Refusal.REAL for total in report.totals):
+        return Finding(
+            check=check,
+            state=State.FAILED,
+            found="refused: it holds what may be a real person's number",
+            mend="Take people's records out of a node in demo mode, and tell who sent them.",
+        )
     if report.usable == 0:
         return Finding(
             check=check,

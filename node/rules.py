@@ -42,7 +42,7 @@ def open_rules(home: Home) -> Rules:
     """
     keyring = home.keyring()
     department = keyring.credentials().department
-    shelf = Shelf(home.datasets)
+    shelf = home.shelf()
     approvals = Approvals(
         home.database, department=department, key=keyring.identity().public_key(), now=now
     )

@@ -4,18 +4,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from models.errors import ConfigurationError, NotFoundError
+from models.linkage.identity import Admission
 from models.schema import Declaration
 from node.datasets import Dataset, load_folder
 
 _Stamp = tuple[tuple[str, int, int], ...]
+_PRODUCTION = Admission()
 
 
 class Shelf:
     """The folder of declarations, read again when a file was added, removed or changed."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the folder."""
+    def __init__(self, folder: Path, *, admission: Admission = _PRODUCTION) -> None:
+        """Keep the folder, and which personal numbers the node takes."""
         self.folder = folder
+        self._admission = admission
         self._stamp: _Stamp | None = None
         self._datasets: Mapping[str, Dataset] = {}
 
@@ -29,8 +32,9 @@ class Shelf:
         stamp = self.stamp()
         if stamp != self._stamp:
             self._stamp = None
-            found = {item.declaration.name: item for item in load_folder(self.folder)}
-            self._datasets, self._stamp = found, stamp
+            found = load_folder(self.folder, admission=self._admission)
+            self._datasets = {item.declaration.name: item for item in found}
+            self._stamp = stamp
         return self._datasets
 
     def declarations(self) -> Mapping[str, Declaration]:

@@ -1,4 +1,4 @@
-"""Where the records of a dataset lie: a text file, a Parquet file or a query.
+"""Where the records of a dataset lie: text files, a Parquet file, a query, or other datasets.
 
 A source is described here and opened in `node.vault` alone.
 """
@@ -18,7 +18,11 @@ Names = Annotated[dict[Name, Line], Field(max_length=501)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvSource:
-    """A text file with one heading line; `.gz` files are unpacked while they are read."""
+    """Text files with one heading line each; `.gz` files are unpacked while they are read.
+
+    A `*` in the file name stands for any characters: the files are read in the order of their
+    names. `thousands`: what stands between groups of three digits; `space` is also a no-break one.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -27,12 +31,15 @@ class CsvSource:
     delimiter: Literal[",", ";", "|", ":", "\t"] = ","
     encoding: Literal["utf-8", "iso-8859-1", "windows-1252"] = "utf-8"
     decimal: Literal[".", ","] = "."
+    thousands: Literal["none", "space"] = "none"
     names: Names = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse a decimal comma that would also end the cell."""
+        """Refuse a decimal comma that would also end the cell, and `*` in a folder's name."""
         if self.decimal == "," == self.delimiter:
             raise ValueError("a decimal comma needs another delimiter than the comma")
+        if "*" in str(Path(self.path).parent):
+            raise ValueError("path may hold * in the name of the file, not of a folder")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +75,40 @@ class SqlSource:
             raise ValueError("give either url or url_file")
         if self.url is not None and _SECRET.search(self.url):
             raise ValueError("a URL with a password belongs in a file of its own: use url_file")
-        bare = _COMMENT.sub(" ", self.query).strip()
-        if not re.match(r"(select|with)\b", bare, re.IGNORECASE) or ";" in bare.rstrip("; \n"):
-            raise ValueError("query must be one SELECT")
+        _refuse_more_than_a_select(self.query)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DerivedSource:
+    """A query (DuckDB's SQL) on other datasets of the same folder, as they are after cleaning."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["derived"] = "derived"
+    tables: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+    query: Annotated[str, Field(min_length=1, max_length=20_000)]
+    names: Names = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse a table named twice, and what is not one SELECT."""
+        if len(set(self.tables)) != len(self.tables):
+            raise ValueError("each table may be named once")
+        _refuse_more_than_a_select(self.query)
+
+
+def _refuse_more_than_a_select(query: str) -> None:
+    bare = _COMMENT.sub(" ", query).strip()
+    if not re.match(r"(select|with)\b", bare, re.IGNORECASE) or ";" in bare.rstrip("; \n"):
+        raise ValueError("query must be one SELECT")
 
 
 _SECRET = re.compile(r"://[^/@]*:[^/@]+@|[?&;](pass|pwd)", re.IGNORECASE)
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
-Source = CsvSource | ParquetSource | SqlSource
+Stored = CsvSource | ParquetSource | SqlSource
+"""Where records lie that are nowhere else."""
+
+Source = Stored | DerivedSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +125,7 @@ class Origin:
     @property
     def place(self) -> str:
         """Give the name of the source for messages: its path, or whose query it is."""
-        if isinstance(self.source, SqlSource):
+        if isinstance(self.source, SqlSource | DerivedSource):
             return f"the query of {self.file}"
         return str(self.locate(self.source.path))
 

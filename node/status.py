@@ -6,17 +6,16 @@ from node.home import Home, running
 from node.ledger.ledger import Spending
 from node.output import Json
 from node.rules import Rules, open_rules
-from node.shelf import Shelf
 
 
 def status(home: Home) -> dict[str, Json]:
     """Give what this node is and what each study was charged here, from its own files."""
-    shelf = Shelf(home.datasets)
     found: dict[str, Json] = {
         "home": str(home.path),
         "enrolled": home.keyring().enrolled,
         "running": running(home.state),
-        "datasets": sorted(shelf.datasets()),
+        "mode": home.settings.mode.value,
+        "datasets": sorted(home.shelf().datasets()),
     }
     if not found["enrolled"]:
         return found

@@ -168,12 +168,14 @@ def _bug(form: Form, error: Exception, *, debug: bool) -> int:
 
 
 def _add_demo() -> None:
-    """Add `datalabbet demo` where the package `demo` is installed.
+    """Add `datalabbet demo` and `demo-data` where the package `demo` is installed.
 
     It stands above this package, so it is found by name and not imported.
     """
     if importlib.util.find_spec("demo") and importlib.util.find_spec("demo.cli"):
         app.command("demo")(importlib.import_module("demo.cli").demo)
+        commands = importlib.import_module("demo.city.cli").demo_data
+        app.add_typer(commands, name="demo-data")
 
 
 _add_demo()

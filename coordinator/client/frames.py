@@ -70,9 +70,13 @@ def _numbers(
 
 def _codes(series: "pd.Series[Any]", column: CategoryColumn) -> npt.NDArray[np.int64]:
     lacking = _lacking(series, column)
-    places, levels = pd.factorize(series.mask(lacking).astype(object), use_na_sentinel=True)
+    places, found = pd.factorize(series.mask(lacking).astype(object), use_na_sentinel=True)
+    levels = [_text(level) for level in found]
     index = {level: number for number, level in enumerate(column.categories)}
-    table = np.array([*(index.get(_text(level), -2) for level in levels), -1], dtype=np.int64)
+    if column.type == "boolean":  # nodes read 0 and 1, and capitals, in the same way
+        index |= {"0": index["false"], "1": index["true"]}
+        levels = [level.lower() for level in levels]
+    table = np.array([*(index.get(level, -2) for level in levels), -1], dtype=np.int64)
     codes: npt.NDArray[np.int64] = table[places]
     _refuse(codes == -2, column, "are none of its categories")  # noqa: PLR2004 - unknown
     return codes

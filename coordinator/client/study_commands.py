@@ -153,7 +153,7 @@ def _fill(study: str, dataset: str, entries: list[CatalogueEntry]) -> Blank:
             f"no department has declared the dataset {dataset}",
             hint="`datalabbet catalogue list` shows what there is.",
         )
-    columns = entries[0].declaration.columns
+    columns = entries[0].declaration.variables
     targets = [c for c in columns if isinstance(c, CategoryColumn) and c.missing is None]
     if not targets or len(columns) < 2:  # noqa: PLR2004 - an outcome and something to read
         raise UsageError(

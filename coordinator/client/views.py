@@ -14,7 +14,7 @@ from models.governance.views import (
     RunStatus,
     StudyStatus,
 )
-from models.schema import CategoryColumn, NumericColumn
+from models.schema import CategoryColumn, Column, DateColumn, NumericColumn
 
 
 def document(value: object) -> Json:
@@ -87,11 +87,13 @@ def columns_sheet(entries: Sequence[CatalogueEntry]) -> Sheet:
     )
 
 
-def values(column: NumericColumn | CategoryColumn) -> str:
-    """Give the declared values of a column."""
+def values(column: Column) -> str:
+    """Give the declared values of a column; a key has none."""
     if isinstance(column, NumericColumn):
         return f"{column.minimum:g} to {column.maximum:g} {column.unit}".strip()
-    return ", ".join(column.categories)
+    if isinstance(column, DateColumn):
+        return f"{column.minimum} to {column.maximum}"
+    return ", ".join(column.categories) if isinstance(column, CategoryColumn) else ""
 
 
 def members_json(members: Sequence[Member]) -> Json:

@@ -24,6 +24,8 @@ from models.schema import (
     Name,
     NumericColumn,
     Slug,
+    StudyColumn,
+    Variable,
 )
 
 Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
@@ -175,7 +177,7 @@ class Study(StudyDraft):
 
     __pydantic_config__ = STRICT
 
-    columns: Annotated[tuple[Column, ...], Field(min_length=2, max_length=500)]
+    columns: Annotated[tuple[StudyColumn, ...], Field(min_length=2, max_length=500)]
 
     def __post_init__(self) -> None:
         """Refuse columns that are not the named ones, and an outcome that has no classes."""
@@ -188,7 +190,7 @@ class Study(StudyDraft):
             raise ValueError("the outcome must not allow missing values")
 
     @property
-    def inputs(self) -> tuple[NumericColumn | CategoryColumn, ...]:
+    def inputs(self) -> tuple[Variable, ...]:
         """Give the columns the model reads."""
         return self.columns[:-1]
 
@@ -218,7 +220,7 @@ def resolve(draft: StudyDraft, declarations: dict[str, Declaration | None]) -> S
             departments declare a column differently. Every problem is listed.
     """
     problems: list[FieldProblem] = []
-    chosen: dict[str, NumericColumn | CategoryColumn] = {}
+    chosen: dict[str, Variable] = {}
     for department in draft.departments:
         declaration = declarations.get(department)
         if declaration is None:
@@ -234,6 +236,12 @@ def resolve(draft: StudyDraft, declarations: dict[str, Declaration | None]) -> S
             if column is None:
                 text = f"{department} does not declare the column {name}"
                 problems.append(FieldProblem(field=field, problem=text))
+            elif not isinstance(column, NumericColumn | CategoryColumn):
+                text = (
+                    f"{name} is of type {column.type}, which no study reads: "
+                    "derive a number or a category from it in an analysis table"
+                )
+                problems.append(FieldProblem(field=field, problem=text))
             elif not same_codes(chosen.setdefault(name, column), column):
                 text = f"{department} declares {name} with another type, bounds or categories"
                 problems.append(FieldProblem(field=field, problem=text))
@@ -245,8 +253,8 @@ def resolve(draft: StudyDraft, declarations: dict[str, Declaration | None]) -> S
     return documents.read(Study, mapping, what=what)
 
 
-def same_codes(one: NumericColumn | CategoryColumn, other: NumericColumn | CategoryColumn) -> bool:
-    """Tell whether two columns encode alike; wording and sensitivity may differ."""
+def same_codes(one: Column, other: Column) -> bool:
+    """Tell whether two variables encode alike; wording and sensitivity may differ."""
     if (one.type, one.missing is None) != (other.type, other.missing is None):
         return False
     if isinstance(one, NumericColumn) and isinstance(other, NumericColumn):

@@ -1,5 +1,6 @@
 """What every source gives: a stretch of rows, column by column, not yet held to anything."""
 
+import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,16 +31,31 @@ class Cells:
     spoiled: npt.NDArray[np.bool_] | None = None
 
 
+class Remark(enum.StrEnum):
+    """What is odd about a file that is read all the same. Texts for people."""
+
+    MARK = "begins with a byte-order mark"
+    ORDER = "has its columns in another order than the first file"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chunk:
-    """Rows of a source: their cells by declared column name, and their numbers from 1.
+    """Rows of a source.
 
-    `ragged` numbers the rows with more or fewer cells than the heading; `cells` has none of them.
+    Attributes:
+        cells: by declared column name.
+        rows: their numbers; 1 is the first record of the file.
+        ragged: numbers of the rows with more or fewer cells than the heading; `cells` has none
+            of them.
+        file: the one of several files that they are in; None where a source is one thing.
+        remarks: on the file, with its first rows.
     """
 
     cells: Mapping[str, Cells]
     rows: npt.NDArray[np.int64]
     ragged: tuple[int, ...] = ()
+    file: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
 
 def positions(origin: Origin, names: Sequence[str], headings: Iterable[str]) -> dict[str, int]:

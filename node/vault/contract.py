@@ -1,104 +1,139 @@
 """Holding the data against its declaration: what is wrong and where, never the value."""
 
+import enum
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from node.check_report import CheckReport, Noted, NoteTotal, Total, Violation
 from node.datasets import Dataset
-from node.vault.cells import FINE, PROBLEMS, Problem
+from node.vault.cells import FINE, NOTES, PROBLEMS, Problem
+from node.vault.coverage import SMALL, Gaps, SmallGroups
 from node.vault.parsing import Parsed, parsed
 
 _BATCH = 4096
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """One problem: file, column (empty where it is the whole row), row from 1, and what."""
-
-    file: str
-    column: str
-    row: int
-    problem: str
-
-    def __str__(self) -> str:
-        """Give `file, column c, row n: problem`."""
-        column = f", column {self.column}" if self.column else ""
-        return f"{self.file}{column}, row {self.row}: {self.problem}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Total:
-    """How many rows have a problem in a column."""
-
-    column: str
-    problem: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckReport:
-    """What a check found.
-
-    Attributes:
-        rows: read, usable or not.
-        usable: without any problem: what a study of all columns would read.
-        residents: different residents among the usable rows.
-        violations: the first ones, by row; `totals` counts them all.
-    """
-
-    file: str
-    rows: int
-    usable: int
-    residents: int
-    violations: tuple[Violation, ...]
-    totals: tuple[Total, ...]
-
-    @property
-    def clean(self) -> bool:
-        """Tell whether every row keeps the declaration."""
-        return not self.totals
+MISSING = "missing, as the declaration allows"
+NO_ROWS = "no rows for a declared period"
+FEW_RESIDENTS = f"a category with fewer than {SMALL} residents"
 
 
 def check(dataset: Dataset, *, limit: int = 1000) -> CheckReport:
     """Read every row of a dataset and report what breaks its declaration.
 
+    A derived dataset is made for the purpose, and its result checked.
+
     Args:
         dataset: what to check.
-        limit: the most violations to list.
+        limit: the most rows to list of each problem, and of each note, of a column of a file.
 
     Raises:
         DataContractError: the source cannot be read at all.
     """
-    violations: list[Violation] = []
-    totals: Counter[tuple[str, Problem]] = Counter()
-    rows = usable = 0
+    problems, notes = _Tally(limit), _Tally(limit)
+    gaps, groups = Gaps(dataset), SmallGroups(dataset)
     residents = _Residents()
+    rows = usable = 0
     for part in parsed(dataset, dataset.declaration.columns, batch_rows=_BATCH):
         good = part.usable()
         rows += len(good) + len(part.ragged)
         usable += int(good.sum())
         residents.add(part.residents.values[good])
-        for row, column, problem in _problems(dataset, part):
-            totals[column, problem] += 1
-            if len(violations) < limit:
-                found = Violation(
-                    file=dataset.origin.place, column=column, row=row, problem=problem.value
-                )
-                violations.append(found)
+        gaps.add(part)
+        groups.add(part, usable=good)
+        _add(problems, notes, part, name=dataset.declaration.resident_id)
+    place = dataset.origin.place
+    for note, found in ((NO_ROWS, gaps.findings()), (FEW_RESIDENTS, groups.findings())):
+        for item in found:
+            notes.add((place, item.column, note), details=[item.detail])
     return CheckReport(
-        file=dataset.origin.place,
+        file=place,
         rows=rows,
         usable=usable,
         residents=residents.count(),
-        violations=tuple(violations),
+        violations=tuple(
+            Violation(file=file, column=column, row=row or 0, problem=problem)
+            for (file, column, problem), row, _ in problems.listed()
+        ),
         totals=tuple(
-            Total(column=column, problem=problem.value, rows=count)
-            for (column, problem), count in totals.most_common()
+            Total(file=file, column=column, problem=problem, rows=count)
+            for (file, column, problem), count in problems.counts.most_common()
+        ),
+        notes=tuple(
+            Noted(file=file, column=column, row=row, note=note, detail=detail)
+            for (file, column, note), row, detail in notes.listed()
+        ),
+        note_totals=tuple(
+            NoteTotal(file=file, column=column, note=note, times=count)
+            for (file, column, note), count in notes.counts.most_common()
         ),
     )
+
+
+_Where = tuple[str, str, str]
+"""File, column, and what is the matter."""
+
+
+class _Tally:
+    """Counts what is found where, and keeps the first places of each."""
+
+    def __init__(self, limit: int) -> None:
+        self.counts: Counter[_Where] = Counter()
+        self._limit = limit
+        self._first: dict[_Where, list[tuple[int | None, str]]] = {}
+
+    def add(
+        self, where: _Where, *, rows: Iterable[int] | None = None, details: Sequence[str] = ()
+    ) -> None:
+        """Note rows, or details of the column or file as a whole."""
+        found = [(None, text) for text in details] if rows is None else [(row, "") for row in rows]
+        self.counts[where] += len(found)
+        first = self._first.setdefault(where, [])
+        first += found[: self._limit - len(first)]
+
+    def listed(self) -> Iterator[tuple[_Where, int | None, str]]:
+        """Give the first places, by file and then by row; what has no row comes last."""
+        files = {where[0]: None for where in self._first}
+        for file in files:
+            own = [
+                (where, row, detail)
+                for where, first in self._first.items()
+                for row, detail in first
+                if where[0] == file
+            ]
+            yield from sorted(own, key=lambda item: (item[1] is None, item[1] or 0))
+
+
+def _add(problems: _Tally, notes: _Tally, part: Parsed, *, name: str) -> None:
+    """Note what a stretch of rows has."""
+    if part.ragged:
+        problems.add((part.file, "", Problem.RAGGED), rows=part.ragged)
+    for remark in part.remarks:
+        notes.add((part.file, "", remark.value), details=[""])
+    _add_rows(problems, part, column="", codes=part.superseded, words=PROBLEMS)
+    for column, held in {name: part.residents, **part.columns}.items():
+        _add_rows(problems, part, column=column, codes=held.problems, words=PROBLEMS)
+        # Of a cell that is left out there is more to say than how it is written.
+        odd = np.where(held.problems == FINE, held.notes, FINE)
+        _add_rows(notes, part, column=column, codes=odd, words=NOTES)
+    for column, held in part.columns.items():
+        if (missing := part.rows[held.missing()]).size:
+            notes.add((part.file, column, MISSING), rows=missing.tolist())
+
+
+def _add_rows(
+    tally: _Tally,
+    part: Parsed,
+    *,
+    column: str,
+    codes: npt.NDArray[np.int8],
+    words: Sequence[enum.StrEnum],
+) -> None:
+    for code in np.unique(codes[codes != FINE]):
+        rows = part.rows[codes == code].tolist()
+        tally.add((part.file, column, words[code].value), rows=rows)
 
 
 class _Residents:
@@ -123,16 +158,3 @@ class _Residents:
         self._seen = np.unique(np.concatenate([self._seen, *self._new]))
         self._new, self._waiting = [], 0
         return len(self._seen)
-
-
-def _problems(dataset: Dataset, part: Parsed) -> Iterator[tuple[int, str, Problem]]:
-    """Give the problems of a stretch of rows in the order of its rows."""
-    found = [(row, -1, "", Problem.RAGGED) for row in part.ragged]
-    held = {dataset.declaration.resident_id: part.residents, **part.columns}
-    for place, (name, column) in enumerate(held.items()):
-        found += [
-            (int(part.rows[index]), place, name, PROBLEMS[column.problems[index]])
-            for index in np.flatnonzero(column.problems != FINE)
-        ]
-    for row, _, name, problem in sorted(found, key=lambda item: item[:2]):
-        yield row, name, problem

@@ -4,10 +4,13 @@ A row is one record after the heading. Row 1 follows the heading, blank lines ar
 passed over: row n of a file without line breaks inside cells is row n + 1 of a spreadsheet.
 """
 
+import contextlib
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TextIO
 
@@ -16,26 +19,68 @@ import pyarrow as pa
 
 from models.errors import DataContractError
 from node.sources import CsvSource, Origin
-from node.vault.chunks import CELLS, Cells, Chunk, positions, unreadable
+from node.vault.chunks import CELLS, Cells, Chunk, Remark, positions, unreadable
 
 _BOM = b"\xef\xbb\xbf"
 
 
-def headings(origin: Origin, source: CsvSource) -> tuple[list[str], Iterator[list[str]]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """One of the files of a source."""
+
+    origin: Origin
+    source: CsvSource
+
+    @property
+    def path(self) -> Path:
+        """Give where it lies."""
+        return self.origin.locate(self.source.path)
+
+
+def files(origin: Origin, source: CsvSource) -> tuple[File, ...]:
+    """Give the files of a source in the order of their names.
+
+    Raises:
+        DataContractError: the folder cannot be read, or no file has such a name.
+    """
+    pattern = Path(source.path)
+    if "*" not in pattern.name:
+        return (File(origin=origin, source=source),)
+    # Nothing but * is special: brackets and question marks occur in the names of exports.
+    known = re.compile(".*".join(map(re.escape, pattern.name.split("*"))))
+    try:
+        entries = sorted(origin.locate(str(pattern.parent)).iterdir())
+    except OSError as error:
+        raise unreadable(origin, error) from None
+    names = [
+        path.name
+        for path in entries
+        if known.fullmatch(path.name) and path.is_file() and not path.name.startswith(".")
+    ]
+    if not names:
+        raise DataContractError(
+            f"{origin.place}: no file has such a name", hint="Check source.path in the declaration."
+        )
+    sources = (replace(source, path=str(pattern.with_name(name))) for name in names)
+    return tuple(File(origin=replace(origin, source=one), source=one) for one in sources)
+
+
+def headings(file: File) -> tuple[list[str], Iterator[list[str]]]:
     """Give the heading and the records of a file; the records read it on as they are asked for.
 
     Raises:
         DataContractError: the file cannot be read, is empty, or has another encoding.
     """
-    reader = _records(origin, source)
+    place = file.origin.place
+    reader = _records(file)
     head = next(reader, None)
     if head is None:
         raise DataContractError(
-            f"{origin.place}: is empty", hint="The file needs a heading and at least one row."
+            f"{place}: is empty", hint="The file needs a heading and at least one row."
         )
     if any(_spoiled(text) for text in head):
         raise DataContractError(
-            f"{origin.place}: the heading is not {source.encoding} text",
+            f"{place}: the heading is not {file.source.encoding} text",
             hint="Set source.encoding to utf-8, iso-8859-1 or windows-1252.",
         )
     return head, reader
@@ -44,19 +89,40 @@ def headings(origin: Origin, source: CsvSource) -> tuple[list[str], Iterator[lis
 def chunks(
     origin: Origin, source: CsvSource, names: Sequence[str], *, batch_rows: int
 ) -> Iterator[Chunk]:
-    """Give the named columns of a file, at most `batch_rows` rows at a time.
+    """Give the named columns of all files, at most `batch_rows` rows of one file at a time.
+
+    Each file has a heading of its own, in which the columns are looked for.
 
     Raises:
-        DataContractError: the file cannot be read as the declaration says.
+        DataContractError: a file cannot be read as the declaration says.
     """
-    head, reader = headings(origin, source)
-    places = positions(origin, names, head)
+    first: list[str] | None = None
+    for file in files(origin, source):
+        head, records = headings(file)
+        order = [heading.strip() for heading in head]
+        first = order if first is None else first
+        remarks = [Remark.MARK] if _marked(file) else []
+        if order != first and sorted(order) == sorted(first):
+            remarks.append(Remark.ORDER)
+        for number, chunk in enumerate(_chunks(file, names, head, records, batch_rows=batch_rows)):
+            yield replace(chunk, file=file.origin.place, remarks=() if number else tuple(remarks))
+
+
+def _chunks(
+    file: File,
+    names: Sequence[str],
+    head: Sequence[str],
+    records: Iterator[list[str]],
+    *,
+    batch_rows: int,
+) -> Iterator[Chunk]:
+    places = positions(file.origin, names, head)
     picked = [places[name] for name in names]
     size = max(1, min(batch_rows, CELLS // len(names)))
     kept: list[list[str]] = []
     rows: list[int] = []
     ragged: list[int] = []
-    for number, record in enumerate(reader, start=1):
+    for number, record in enumerate(records, start=1):
         if not record:
             continue
         if len(record) != len(head):
@@ -97,31 +163,45 @@ def _spoiled(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _records(origin: Origin, source: CsvSource) -> Iterator[list[str]]:
+def _records(file: File) -> Iterator[list[str]]:
+    place = file.origin.place
     number = 0  # the heading is record 0
     try:
-        with _open(origin.locate(source.path), source) as stream:
-            for record in csv.reader(stream, delimiter=source.delimiter, strict=True):
+        with _told(file), _open(file) as stream:
+            for record in csv.reader(stream, delimiter=file.source.delimiter, strict=True):
                 yield record
                 number += 1
     except csv.Error:
         raise DataContractError(
-            f"{origin.place}, row {number}: the quotation marks do not fit together",
+            f"{place}, row {number}: the quotation marks do not fit together",
             hint="A cell with quotation marks needs them doubled, and one more at both ends.",
         ) from None
+
+
+@contextlib.contextmanager
+def _told(file: File) -> Iterator[None]:
+    try:
+        yield
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise DataContractError(
-            f"{origin.place}: is not a whole gzip file", hint="Make the file again."
+            f"{file.origin.place}: is not a whole gzip file", hint="Make the file again."
         ) from None
     except OSError as error:
-        raise unreadable(origin, error) from None
+        raise unreadable(file.origin, error) from None
 
 
-def _open(path: Path, source: CsvSource) -> TextIO:
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rb") as start:
-        marked = start.read(len(_BOM)) == _BOM
+def _marked(file: File) -> bool:
+    opened = gzip.open if file.path.suffix == ".gz" else open
+    with _told(file), opened(file.path, "rb") as start:
+        marked: bool = start.read(len(_BOM)) == _BOM
+    return marked
+
+
+def _open(file: File) -> TextIO:
+    opened = gzip.open if file.path.suffix == ".gz" else open
     # Excel writes the mark whatever else it writes; a file that has it is UTF-8 for certain.
-    encoding = "utf-8-sig" if marked else source.encoding
-    stream: TextIO = opened(path, "rt", encoding=encoding, errors="surrogateescape", newline="")
+    encoding = "utf-8-sig" if _marked(file) else file.source.encoding
+    stream: TextIO = opened(
+        file.path, "rt", encoding=encoding, errors="surrogateescape", newline=""
+    )
     return stream

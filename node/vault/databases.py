@@ -9,6 +9,7 @@ import contextlib
 import math
 import sqlite3
 from collections.abc import Iterator, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from sqlalchemy.pool import NullPool
 
 from models.errors import DataContractError
 from node.sources import Origin, SqlSource
-from node.vault.chunks import CELLS, Cells, Chunk, positions
+from node.vault.chunks import CELLS, ArrowArray, Cells, Chunk, positions
 
 _CONNECT_SECONDS = 10
 
@@ -168,6 +169,9 @@ def _postgres(origin: Origin, url: URL, query: str) -> Iterator[Any]:
 
 
 def _cells(values: Sequence[object]) -> Cells:
+    days = _days(values)
+    if days is not None:
+        return Cells(values=days)
     spoiled = np.zeros(len(values), dtype=np.bool_)
     texts: list[str | None] = []
     for index, value in enumerate(values):
@@ -175,6 +179,17 @@ def _cells(values: Sequence[object]) -> Cells:
         spoiled[index] = text is None and value is not None
         texts.append(text)
     return Cells(values=pa.array(texts, pa.string()), spoiled=spoiled if spoiled.any() else None)
+
+
+def _days(values: Sequence[object]) -> ArrowArray | None:
+    """Give days, or points in time, as the database's driver types them; None for others."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {date}:
+        return pa.array(values, pa.date32())
+    if kinds == {datetime}:
+        zoned = all(value.tzinfo for value in values if isinstance(value, datetime))
+        return pa.array(values, pa.timestamp("us", tz="UTC" if zoned else None))
+    return None
 
 
 def _text(value: object) -> str | None:

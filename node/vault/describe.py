@@ -3,6 +3,8 @@
 Types are guessed from the first rows. Bounds, categories and meanings stay empty on purpose:
 they are public statements, and a bound measured from the data would be a fact about someone.
 The draft holds no value of any record.
+
+A column whose cells are personal numbers names residents: the first one becomes `resident_id`.
 """
 
 import itertools
@@ -11,21 +13,31 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 
 from models.errors import DataContractError
-from node.sources import CsvSource, Origin, ParquetSource, Source
+from models.linkage.identity import Identity, read
+from node.fields import ISO
+from node.sources import CsvSource, Origin, ParquetSource, Stored
 from node.vault import csv_files, databases, parquet_files
 from node.vault.cells import as_texts
+from node.vault.days import is_day
 from node.vault.parsing import chunks
 
 _LOOKED_AT = 1000
 
 _GUESSES = (
     ("boolean", r"(?i)true|false"),
+    ("yearmonth", r"[0-9]{4}-(0[1-9]|1[0-2])"),
     ("integer", r"[+-]?[0-9]+"),
     ("number", r"[+-]?([0-9]+[.,]?[0-9]*|[.,][0-9]+)([eE][+-]?[0-9]+)?"),
 )
+
+
+_FORMATS = (ISO, "%Y%m%d", "%d/%m/%Y", "%d.%m.%Y")
+_MISTYPED = 0.5
+"""Of the cells of a column of personal numbers, fewer are wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,10 +45,11 @@ class _Found:
     name: str
     heading: str
     type: str
+    format: str
     gaps: bool
 
 
-def describe(source: Source, *, name: str, folder: Path) -> str:
+def describe(source: Stored, *, name: str, folder: Path) -> str:
     """Give the YAML of a draft declaration.
 
     The steward fills in every empty place; `node.datasets.load` refuses the file until then and
@@ -50,8 +63,9 @@ def describe(source: Source, *, name: str, folder: Path) -> str:
     Raises:
         DataContractError: the source cannot be read, or has no heading.
     """
-    origin = Origin(source=replace(source, names={}), file=str(folder / f"{name}.yaml"))
-    found = _columns(origin)
+    bare = replace(source, names={})
+    origin = Origin(source=bare, file=str(folder / f"{name}.yaml"))
+    found = _columns(origin, bare)
     if not found:
         raise DataContractError(
             f"{origin.place}: no column can be declared", hint="Check that this is the source."
@@ -59,8 +73,8 @@ def describe(source: Source, *, name: str, folder: Path) -> str:
     return _draft(found, source=source, name=name)
 
 
-def _columns(origin: Origin) -> list[_Found]:
-    headings = _headings(origin)
+def _columns(origin: Origin, source: Stored) -> list[_Found]:
+    headings = _headings(origin, source)
     if any(re.fullmatch(r"[-+0-9.,\s]*", heading) for heading in headings):
         # The first line of a file without a heading is somebody's record.
         raise DataContractError(
@@ -72,7 +86,7 @@ def _columns(origin: Origin) -> list[_Found]:
             f"{origin.place}: two columns have the same heading",
             hint="Give every column a heading of its own.",
         )
-    first = next(chunks(origin, headings, batch_rows=_LOOKED_AT), None)
+    first = next(chunks(origin, source, headings, batch_rows=_LOOKED_AT), None)
     taken: set[str] = set()
     found = []
     for heading in headings:
@@ -80,14 +94,15 @@ def _columns(origin: Origin) -> list[_Found]:
         cells = [(text or "").strip() for text in texts]
         name = _name(heading, taken)
         taken.add(name)
-        found.append(_Found(name=name, heading=heading, type=_guess(cells), gaps="" in cells))
+        kind, form = _guess([cell for cell in cells if cell])
+        found.append(_Found(name=name, heading=heading, type=kind, format=form, gaps="" in cells))
     return found
 
 
-def _headings(origin: Origin) -> list[str]:
-    source = origin.source
+def _headings(origin: Origin, source: Stored) -> list[str]:
     if isinstance(source, CsvSource):
-        return [text.strip() for text in csv_files.headings(origin, source)[0]]
+        first = csv_files.files(origin, source)[0]
+        return [text.strip() for text in csv_files.headings(first)[0]]
     if isinstance(source, ParquetSource):
         with parquet_files.open_file(origin, source) as file:
             schema = file.schema_arrow
@@ -96,12 +111,20 @@ def _headings(origin: Origin) -> list[str]:
         return databases.headings(opened)
 
 
-def _guess(cells: Sequence[str]) -> str:
-    filled = [cell for cell in cells if cell]
+def _guess(cells: Sequence[str]) -> tuple[str, str]:
+    """Give the type, and of days the format, that fits the cells with a text."""
+    if not cells:
+        return "string", ""
+    numbers = sum(isinstance(read(cell, extracted=date.max), Identity) for cell in cells)
+    if numbers > _MISTYPED * len(cells):
+        return "resident", ""
+    for form in _FORMATS:
+        if all(is_day(cell, form=form) for cell in cells):
+            return "date", form
     for kind, pattern in _GUESSES:
-        if filled and all(re.fullmatch(pattern, cell) for cell in filled):
-            return kind
-    return "string"
+        if all(re.fullmatch(pattern, cell) for cell in cells):
+            return kind, ""
+    return "string", ""
 
 
 def _name(heading: str, taken: set[str]) -> str:
@@ -113,14 +136,19 @@ def _name(heading: str, taken: set[str]) -> str:
     return next(name for name in itertools.chain((base,), numbered) if name not in taken)
 
 
-def _draft(found: Sequence[_Found], *, source: Source, name: str) -> str:
+def _draft(found: Sequence[_Found], *, source: Stored, name: str) -> str:
     names = {item.name: item.heading for item in found if item.name != item.heading}
+    resident = next((item for item in found if item.type == "resident"), None)
+    others = [item for item in found if item is not resident]
     return _HEAD.format(
-        name=name, source=_source(replace(source, names=names)), fields="".join(map(_field, found))
+        name=name,
+        resident=_NO_RESIDENT if resident is None else _RESIDENT.format(name=resident.name),
+        source=_source(replace(source, names=names)),
+        fields="".join(map(_field, others)),
     )
 
 
-def _source(source: Source) -> str:
+def _source(source: Stored) -> str:
     lines = []
     for key in source.__dataclass_fields__:
         value = getattr(source, key)
@@ -134,14 +162,25 @@ def _field(item: _Found) -> str:
         "integer": "{minimum: , maximum: }  # closed bounds, known without the data",
         "number": "{minimum: , maximum: }  # closed bounds, known without the data",
         "string": "{enum: []}  # every category, in quotes, known without the data",
-        "boolean": "",
-    }[item.type]
+        "date": "{minimum: , maximum: }  # closed bounds, YYYY-MM-DD, known without the data",
+        "yearmonth": "{minimum: , maximum: }  # closed bounds, YYYY-MM, known without the data",
+    }.get(item.type, "")
     text = f'    - name: {item.name}\n      type: {item.type}\n      meaning: {{sv: "", en: ""}}\n'
+    if item.format not in {"", ISO}:
+        text += f'      format: "{item.format}"\n'
     if item.gaps:
         text += '      missing_meaning: {sv: "", en: ""}  # some cells are empty\n'
     return f"{text}      constraints: {limits}\n" if limits else text
 
 
+_NO_RESIDENT = """\
+resident_id: ""  # the column that tells whose row it is; delete its field below
+"""
+_RESIDENT = """\
+resident_id: {name}  # it looks like personal numbers
+resident_id_form: personnummer
+extracted: ""  # the day on which the records were taken out, YYYY-MM-DD
+"""
 _HEAD = """\
 # Draft declaration. Fill in every empty place, and delete the fields that no study needs.
 # Bounds and categories are public statements: write what can occur, never what the data has.
@@ -149,8 +188,7 @@ name: {name}
 title: {{sv: "", en: ""}}
 description: {{sv: "", en: ""}}
 steward: ""
-resident_id: ""  # the column that tells whose row it is; delete its field below
-secrecy: ""  # chapter and section of the secrecy act, or why none applies
+{resident}secrecy: ""  # chapter and section of the secrecy act, or why none applies
 public: false
 source:
 {source}schema:

@@ -48,7 +48,7 @@ def chunks(
             if not readable(kind):
                 raise DataContractError(
                     f"{origin.place}: column {name} has the type {kind}",
-                    hint="A column must hold numbers, texts or truth values.",
+                    hint="A column must hold numbers, texts, days or truth values.",
                 )
         headings = [schema.names[places[name]] for name in names]
         size = max(1, min(batch_rows, CELLS // len(names)))
@@ -68,8 +68,9 @@ def chunks(
 
 
 def readable(kind: Any) -> bool:
-    """Tell whether an Arrow type can hold numbers, texts or truth values."""
-    return not (pa.types.is_nested(kind) or pa.types.is_temporal(kind))
+    """Tell whether an Arrow type can hold numbers, texts, days or truth values."""
+    timed = pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind)
+    return not (pa.types.is_nested(kind) or timed)
 
 
 def _cells(values: ArrowArray) -> Cells:

@@ -1,21 +1,26 @@
 """The one path from a source's cells to values and problems, for training and checking alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+import contextlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from models.errors import DataContractError
-from models.schema import CategoryColumn, NumericColumn
+from models.linkage.identity import Refusal
+from models.schema import CategoryColumn, Column, DateColumn, KeyColumn
 from node.datasets import Dataset
-from node.sources import CsvSource, Origin, ParquetSource
-from node.vault import cells, csv_files, databases, parquet_files
-from node.vault.cells import FINE, Held
-from node.vault.chunks import Chunk
-
-Declared = NumericColumn | CategoryColumn
+from node.fields import ISO
+from node.sources import CsvSource, DerivedSource, Origin, ParquetSource, Stored
+from node.vault import cells, csv_files, databases, days, derived, identities, parquet_files
+from node.vault.cells import CODES, FINE, Held, Problem, Writing
+from node.vault.chunks import Cells, Chunk, Remark
+from node.vault.derived import PLACE, Table
+from node.vault.identities import Read
+from node.vault.keys import Keyed, Superseded, hashes, keyed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,44 +28,93 @@ class Parsed:
     """A stretch of rows held to the declaration.
 
     Attributes:
-        residents, columns: values and problems per row.
-        rows: their numbers in the source, from 1.
+        residents, columns: values, problems and notes per row.
+        rows: their numbers in `file`, from 1.
         ragged: numbers of the rows that could not be told apart into cells.
+        file: where they are, for messages.
+        remarks: what is odd about the file, with its first rows.
+        superseded: per row, the code of REPEATED or REPLACED if a later row of the same key
+            and resident counts in its place, else `FINE`.
     """
 
     residents: Held
     columns: Mapping[str, Held]
     rows: npt.NDArray[np.int64]
     ragged: tuple[int, ...]
+    file: str
+    remarks: tuple[Remark, ...]
+    superseded: npt.NDArray[np.int8]
 
-    def usable(self) -> npt.NDArray[np.bool_]:
-        """Tell which rows have no problem in any column read."""
-        fine: npt.NDArray[np.bool_] = self.residents.problems == FINE
-        for held in self.columns.values():
-            fine &= held.problems == FINE
+    def held(self, name: str) -> Held:
+        """Give a column, or the resident id, which `columns` does not know."""
+        return self.columns.get(name, self.residents)
+
+    def usable(self, names: Collection[str] | None = None) -> npt.NDArray[np.bool_]:
+        """Tell which rows count and have no problem in the named columns.
+
+        If none are named, in any.
+        """
+        fine: npt.NDArray[np.bool_] = (self.residents.problems == FINE) & (self.superseded == FINE)
+        for name in self.columns if names is None else names:
+            fine &= self.columns[name].problems == FINE
         return fine
 
 
-def parsed(dataset: Dataset, columns: Sequence[Declared], *, batch_rows: int) -> Iterator[Parsed]:
+def parsed(dataset: Dataset, columns: Sequence[Column], *, batch_rows: int) -> Iterator[Parsed]:
     """Give all rows of a dataset, with the resident id and `columns` of its own declaration.
+
+    Where it has a primary key, the source is read twice, and `columns` are added what they lack
+    of the key.
 
     Raises:
         DataContractError: the source cannot be read at all, or has no rows.
     """
-    source = dataset.source
-    decimal: Literal[".", ","] = source.decimal if isinstance(source, CsvSource) else "."
+    names = {dataset.declaration.resident_id, *(column.name for column in columns)}
+    rest = [c for c in dataset.declaration.columns if c.name in {*dataset.key} - names]
+    every = (*columns, *rest)
+    with _reader(dataset, every, batch_rows=batch_rows) as read:
+        if not dataset.key:
+            yield from _parsed(dataset, every, read())
+            return
+        superseded = Superseded(
+            (_keyed(dataset, part) for part in _parsed(dataset, every, read())),
+            place=dataset.origin.place,
+        )
+        for part in _parsed(dataset, every, read()):
+            keys = hashes([held.values for held in _key(dataset, part)])
+            yield replace(part, superseded=superseded.problems(keys))
+
+
+def _keyed(dataset: Dataset, part: Parsed) -> Keyed:
+    return keyed(_key(dataset, part), read=part.columns.values())
+
+
+def _key(dataset: Dataset, part: Parsed) -> list[Held]:
+    """Give the columns of the key, the resident always among them.
+
+    Else a row of one resident could take away another's, and so more than the one resident would
+    change what leaves.
+    """
+    rest = (name for name in dataset.key if name != dataset.declaration.resident_id)
+    return [part.residents, *(part.columns[name] for name in rest)]
+
+
+def _parsed(
+    dataset: Dataset, columns: Sequence[Column], chunks: Iterable[Chunk]
+) -> Iterator[Parsed]:
     resident_id = dataset.declaration.resident_id
+    read = identities.reader(dataset)
     found = False
-    names = (resident_id, *(column.name for column in columns))
-    for chunk in chunks(dataset.origin, names, batch_rows=batch_rows):
+    for chunk in chunks:
         found = True
         yield Parsed(
-            residents=cells.residents(chunk.cells[resident_id]),
-            columns={
-                c.name: cells.column(chunk.cells[c.name], c, decimal=decimal) for c in columns
-            },
+            residents=identities.residents(chunk.cells[resident_id], read),
+            columns={c.name: _held(dataset, c, chunk.cells[c.name], read) for c in columns},
             rows=chunk.rows,
             ragged=chunk.ragged,
+            file=chunk.file or dataset.origin.place,
+            remarks=chunk.remarks,
+            superseded=cells.fine(len(chunk.rows)),
         )
     if not found:
         raise DataContractError(
@@ -69,15 +123,107 @@ def parsed(dataset: Dataset, columns: Sequence[Declared], *, batch_rows: int) ->
         )
 
 
-def chunks(origin: Origin, names: Sequence[str], *, batch_rows: int) -> Iterator[Chunk]:
-    """Give the named columns of any source, at most `batch_rows` rows at a time.
+def refuse(dataset: Dataset, part: Parsed) -> None:
+    """Stop where a dataset must not be read at all.
+
+    Raises:
+        DataContractError: a text is not in the declared encoding, so that more is misread than
+            shows; or a node in demo mode holds what may be a real person's number.
+    """
+    held: dict[str, Held] = {dataset.declaration.resident_id: part.residents, **part.columns}
+    for problem, hint in _STOPS.items():
+        for name, column in held.items():
+            rows = part.rows[column.problems == CODES[problem]]
+            if len(rows):
+                where = f"{part.file}, column {name}, row {rows[0]}"
+                raise DataContractError(f"{where}: {problem}", hint=hint)
+
+
+_STOPS: Mapping[Problem | Refusal, str] = {
+    Refusal.REAL: "Take people's records out of a node in demo mode, and tell who sent them.",
+    Problem.ENCODING: "Set source.encoding to utf-8, iso-8859-1 or windows-1252.",
+}
+
+
+def chunks(
+    origin: Origin,
+    source: Stored,
+    names: Sequence[str],
+    *,
+    batch_rows: int,
+) -> Iterator[Chunk]:
+    """Give the named columns of files or a query, at most `batch_rows` rows at a time.
 
     Raises:
         DataContractError: the source cannot be read.
     """
-    source = origin.source
     if isinstance(source, CsvSource):
         return csv_files.chunks(origin, source, names, batch_rows=batch_rows)
     if isinstance(source, ParquetSource):
         return parquet_files.chunks(origin, source, names, batch_rows=batch_rows)
     return databases.chunks(origin, source, names, batch_rows=batch_rows)
+
+
+@contextlib.contextmanager
+def _reader(
+    dataset: Dataset, columns: Sequence[Column], *, batch_rows: int
+) -> Iterator[Callable[[], Iterator[Chunk]]]:
+    """Give what reads the source, as often as it is called."""
+    source = dataset.source
+    names = (dataset.declaration.resident_id, *(column.name for column in columns))
+    if isinstance(source, DerivedSource):
+        tables = (_table(table, batch_rows=batch_rows) for table in dataset.tables)
+        with derived.result(
+            dataset.origin, source, names, tables=tables, batch_rows=batch_rows
+        ) as read:
+            yield read
+    else:
+        yield lambda: chunks(dataset.origin, source, names, batch_rows=batch_rows)
+
+
+def _table(dataset: Dataset, *, batch_rows: int) -> Table:
+    """Give a table for an analysis table made from it, to be read once.
+
+    It may be far larger than what is made from it: the rows that do not count are told at the
+    end, rather than found in a reading of their own.
+    """
+    seen: list[Keyed] = []
+
+    def parts() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        start = 0
+        with _reader(dataset, dataset.declaration.columns, batch_rows=batch_rows) as read:
+            for part in _parsed(dataset, dataset.declaration.columns, read()):
+                refuse(dataset, part)
+                if dataset.key:
+                    seen.append(_keyed(dataset, part))
+                usable = part.usable()
+                held = {dataset.declaration.resident_id: part.residents, **part.columns}
+                found = {name: column.values[usable] for name, column in held.items()}
+                yield {**found, PLACE: start + np.flatnonzero(usable)}
+                start += len(usable)
+
+    return Table(
+        declaration=dataset.declaration,
+        parts=parts(),
+        superseded=lambda: Superseded(seen, place=dataset.origin.place).places,
+    )
+
+
+def _held(dataset: Dataset, column: Column, found: Cells, read: Read) -> Held:
+    if isinstance(column, DateColumn):
+        return days.column(found, column, form=dataset.formats.get(column.name, ISO))
+    if isinstance(column, KeyColumn):
+        return identities.column(found, column, read)
+    if isinstance(column, CategoryColumn):
+        spellings = dataset.spellings.get(column.name, {})
+        return cells.categories(found, column, spellings=spellings)
+    if pa.types.is_temporal(found.values.type):
+        raise DataContractError(
+            f"{dataset.origin.place}: column {column.name} has the type {found.values.type}",
+            hint="Declare it with the type date, or take it out of the declaration.",
+        )
+    source = dataset.source
+    if isinstance(source, CsvSource):
+        writing = Writing(decimal=source.decimal, thousands=source.thousands)
+        return cells.numbers(found, column, writing=writing)
+    return cells.numbers(found, column, writing=Writing())

@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import DataContractError
-from models.schema import CategoryColumn, NumericColumn
+from models.linkage.identity import Mode
+from models.schema import CategoryColumn, KeyColumn, Variable
 from node.datasets import Dataset
-from node.vault.cells import PROBLEMS, Held, Problem
-from node.vault.parsing import Declared, Parsed, parsed
-
-_ENCODING = PROBLEMS.index(Problem.ENCODING)
+from node.vault.parsing import parsed, refuse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -21,23 +19,23 @@ class Batch:
     """Rows that keep the declaration.
 
     Attributes:
-        residents: the ids as texts, without surrounding blanks; a resident may have many rows.
+        residents: the ids as texts, without surrounding blanks, and personal numbers as twelve
+            digits; a resident may have many rows.
         columns: by name; numbers as float64 (NaN: declared missing), categories as int16 places
             in `column.categories` (-1: declared missing).
-        rows: row numbers in the source. Row 1 is the first record (in a text file: the first
-            after the heading); rows that were left out leave gaps.
+        rows: row numbers in `file`. Row 1 is the first record (in a text file: the first after
+            the heading); rows that were left out leave gaps.
+        file: the source, or the one of its files that the rows are in.
     """
 
     residents: npt.NDArray[np.object_]
     columns: Mapping[str, npt.NDArray[Any]]
     rows: npt.NDArray[np.int64]
+    file: str
 
 
 def records(
-    dataset: Dataset,
-    *,
-    columns: Sequence[NumericColumn | CategoryColumn],
-    batch_rows: int = 65536,
+    dataset: Dataset, *, columns: Sequence[Variable], batch_rows: int = 65536
 ) -> Iterator[Batch]:
     """Give the rows of a dataset, at most `batch_rows` at a time, never all at once.
 
@@ -47,19 +45,22 @@ def records(
 
     Raises:
         DataContractError: the source cannot be read as declared, holds no usable row, or
-            `columns` encode otherwise than the declaration does.
+            `columns` encode otherwise than the declaration does; or the node is in demo mode
+            and some number of a resident may be a real person's.
     """
-    own = _own(dataset, columns)
+    own = {column.name: column for column in _own(dataset, columns)}
     any_row = False
-    for part in parsed(dataset, own, batch_rows=batch_rows):
-        _refuse_encoding(dataset, part)
-        usable = part.usable()
+    read = (*own.values(), *_watched(dataset))
+    for part in parsed(dataset, read, batch_rows=batch_rows):
+        refuse(dataset, part)
+        usable = part.usable(own)
         if usable.any():
             any_row = True
             yield Batch(
                 residents=part.residents.values[usable],
-                columns={name: held.values[usable] for name, held in part.columns.items()},
+                columns={name: part.columns[name].values[usable] for name in own},
                 rows=part.rows[usable],
+                file=part.file,
             )
     if not any_row:
         raise DataContractError(
@@ -68,10 +69,19 @@ def records(
         )
 
 
-def _own(dataset: Dataset, columns: Sequence[Declared]) -> tuple[Declared, ...]:
+def _watched(dataset: Dataset) -> tuple[KeyColumn, ...]:
+    """Give the columns that a node in demo mode reads only to refuse real people's numbers."""
+    if dataset.admission.mode is Mode.PRODUCTION:
+        return ()
+    keys = (c for c in dataset.declaration.columns if isinstance(c, KeyColumn))
+    return tuple(column for column in keys if column.type == "resident")
+
+
+def _own(dataset: Dataset, columns: Sequence[Variable]) -> tuple[Variable, ...]:
+    known = {column.name: column for column in dataset.declaration.variables}
     found = []
     for column in columns:
-        own = dataset.declaration.column(column.name)
+        own = known.get(column.name)
         if own is None or _encoding(own) != _encoding(column):
             raise DataContractError(
                 f"{dataset.file}: column {column.name} is not declared as the study has it",
@@ -81,21 +91,9 @@ def _own(dataset: Dataset, columns: Sequence[Declared]) -> tuple[Declared, ...]:
     return tuple(found)
 
 
-def _encoding(column: Declared) -> tuple[object, ...]:
+def _encoding(column: Variable) -> tuple[object, ...]:
     """Give what decides the numbers a column turns into; wording is no part of it."""
     missing = column.missing is None
     if isinstance(column, CategoryColumn):
         return (column.type, column.categories, missing)
     return (column.type, column.minimum, column.maximum, column.edges, missing)
-
-
-def _refuse_encoding(dataset: Dataset, part: Parsed) -> None:
-    held: dict[str, Held] = {dataset.declaration.resident_id: part.residents, **part.columns}
-    for name, column in held.items():
-        spoiled = np.flatnonzero(column.problems == _ENCODING)
-        if len(spoiled):
-            where = f"{dataset.origin.place}, column {name}, row {part.rows[spoiled[0]]}"
-            raise DataContractError(
-                f"{where}: {Problem.ENCODING}",
-                hint="Set source.encoding to utf-8, iso-8859-1 or windows-1252.",
-            )

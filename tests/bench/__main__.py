@@ -19,13 +19,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import residents
 import torch
+import visits
 import yaml
 from rich.console import Console
 from rich.table import Table
 
 from coordinator.client.api import Datalabbet
-from demo import residents, visits
 from demo.federation import Federation, together
 from models import documents
 from models.governance.states import RunState

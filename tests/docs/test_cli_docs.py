@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import cli_reference
 import pytest
@@ -13,7 +14,7 @@ from models import errors
 from models.errors import DatalabbetError
 from models.governance import draft as drafts
 from models.governance import study
-from node import datasets
+from node import datasets, fields
 from protos import status
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -115,27 +116,49 @@ def test_the_example_declaration_is_valid_and_fits_the_example_study(tmp_path: P
     assert resolved.target.categories == ("false", "true")
 
 
+def test_every_example_of_a_declaration_is_valid(tmp_path: Path) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", page("declaration-file.md"), re.DOTALL)
+    for number, block in enumerate(blocks):
+        (tmp_path / f"{number}.yaml").write_text(block, encoding="utf-8")
+    found = {item.declaration.name: item for item in datasets.load_folder(tmp_path)}
+    assert found["assistance_2024"].tables == (found["payments"],)
+
+
+def test_every_type_of_a_column_is_documented() -> None:
+    named = documented(page("declaration-file.md"))
+    assert set(get_args(get_type_hints(fields.ColumnField)["type"])) <= named
+
+
+_ALIASES = {"missing_values": "missingValues", "primary_key": "primaryKey"}
 SOURCES = [kind for kind in vars(datasets).values() if isinstance(kind, type)]
 SOURCES = [kind for kind in SOURCES if kind.__name__.endswith("Source")]
 
 
-@pytest.mark.parametrize("kind", [*SOURCES, datasets._File], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [*SOURCES, datasets._File, datasets._Schema], ids=lambda kind: kind.__name__
+)
 def test_every_field_of_a_declaration_is_documented(kind) -> None:
     text = page("declaration-file.md")
     for field in dataclasses.fields(kind):
-        assert f"`{field.name}`" in text or f"`{field.name}." in text or field.name == "kind"
+        name = _ALIASES.get(field.name, field.name)
+        known = (f"`{name}`", f"`{name}.", f"`schema.{name}`")
+        assert any(form in text for form in known) or name == "kind", name
 
 
 def test_the_kinds_of_source_are_documented() -> None:
-    assert {kind.__name__ for kind in SOURCES} == {"CsvSource", "ParquetSource", "SqlSource"}
-    for kind in ("csv", "parquet", "sql"):
+    assert {kind.__name__ for kind in SOURCES} == {
+        "CsvSource",
+        "DerivedSource",
+        "ParquetSource",
+        "SqlSource",
+    }
+    for kind in ("csv", "parquet", "sql", "derived"):
         assert f"`kind: {kind}`" in page("declaration-file.md")
 
 
 def test_every_property_of_a_column_is_documented() -> None:
     named = documented(page("declaration-file.md"))
-    for field in dataclasses.fields(datasets._Field):
-        name = "missingValues" if field.name == "missing_values" else field.name
-        assert name in named or name == "constraints"
-    for field in dataclasses.fields(datasets._Constraints):
+    for field in dataclasses.fields(fields.ColumnField):
+        assert _ALIASES.get(field.name, field.name) in named or field.name == "constraints"
+    for field in dataclasses.fields(fields.Constraints):
         assert f"constraints.{field.name}" in named

@@ -164,6 +164,9 @@ def test_enrolment_is_safe_to_repeat_and_refuses_strangers(federation: Federatio
 
 def test_doctor_finds_nothing_wrong_with_a_healthy_node(federation: Federation) -> None:
     home = federation.enrol("school")
+    (home.path / "numbers.json").write_text('["189001139808"]')
+    with (home.path / "node.toml").open("a") as settings:
+        settings.write('test_numbers = "numbers.json"\n')
     done = node_command(home.path, "doctor", "--output", "json")
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout

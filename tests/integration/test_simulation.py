@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import residents
+import visits
 from declared import GOOD, HEADING, csv_dataset, declare
 from flwr.app import (
     Array,
@@ -27,7 +29,7 @@ from flwr.supercore.task_identity import TaskIdentity
 from typer.testing import CliRunner
 
 import coordinator.flower.wire  # noqa: F401 - sets the identity that messages read
-from demo import fields, forecast, partition, residents, simulation, visits
+from demo import fields, forecast, partition, simulation
 from demo.forecast import Wish
 from demo.virtual import City, virtual_app
 from demo.virtual_grid import VirtualGrid
@@ -43,9 +45,9 @@ SWEDISH = "source: {kind: csv, path: data.csv, delimiter: ';', encoding: iso-885
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with the demo's people as one department's dataset, and its study."""
+    """Give a folder with 5,245 people as one department's dataset, and its study."""
     folder = tmp_path_factory.mktemp("city")
-    rows = residents.load().pooled()
+    rows = pd.concat(residents.load().values(), ignore_index=True)
     fields.write(folder, visits.table("city"), rows, form="parquet")
     (folder / "study.yaml").write_text(visits.study(epsilon="2"), encoding="utf-8")
     return folder

@@ -13,9 +13,10 @@ from sqlalchemy.engine import make_url
 
 from models.errors import DataContractError
 from node.datasets import SqlSource
-from node.vault.cells import Problem
+from node.vault.cells import NOTES, Note, Problem
 from node.vault.contract import check
 from node.vault.describe import describe
+from node.vault.parsing import parsed
 from node.vault.records import records
 
 CANARY = "canary-19811218"
@@ -279,3 +280,39 @@ def test_a_query_is_described(tmp_path, people):
     for line in ("- name: age", "type: integer", "- name: moved"):
         assert line in draft
     assert "a1" not in draft
+
+
+DAYS = """
+    - name: start
+      type: date
+      meaning: {sv: Start, en: Start}
+      constraints: {minimum: 2016-01-01, maximum: 2024-12-31}
+    - name: seen
+      type: date
+      meaning: {sv: Sedd, en: Seen}
+      constraints: {minimum: 2016-01-01, maximum: 2024-12-31}
+      missing_meaning: {sv: aldrig, en: never}
+    - name: month
+      type: yearmonth
+      meaning: {sv: Månad, en: Month}
+      constraints: {minimum: 2016-01, maximum: 2024-12}
+"""
+TYPED = """
+select 'a1' as pnr, date '2020-02-29' as start, timestamptz '2020-12-31 23:30+00' as seen,
+timestamp '2020-05-31 23:30' as month union all select 'a2', null, null, null order by 1
+"""
+
+
+def test_days_and_points_in_time_keep_their_type(tmp_path, postgres):
+    query = " ".join(TYPED.split())
+    source = f'source:\n  kind: sql\n  url: "{postgres}"\n  query: "{query}"\n'
+    dataset = declare(tmp_path, source, DAYS)
+    (part,) = parsed(dataset, dataset.declaration.columns, batch_rows=10)
+    days = {name: held.values.astype(str).tolist() for name, held in part.columns.items()}
+    assert days == {
+        "start": ["2020-02-29", "NaT"],
+        "seen": ["2021-01-01", "NaT"],
+        "month": ["2020-05-01", "NaT"],
+    }
+    assert part.usable().tolist() == [True, False]
+    assert part.columns["seen"].notes[0] == NOTES.index(Note.OTHER_DAY)

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from models.schema import Bilingual, Missing, NumericColumn
-from node.vault.cells import FINE, PROBLEMS, Problem, column
+from node.vault.cells import FINE, PROBLEMS, Problem, Writing, numbers
 from node.vault.chunks import Cells
 from node.vault.contract import check
 from node.vault.records import records
@@ -81,7 +81,8 @@ def test_a_numeric_cell_is_what_the_oracle_says(texts, kind, missing, decimal):
         maximum=100,
         missing=None if missing is None else Missing(values=missing, meaning=WORDS),
     )
-    held = column(Cells(values=pa.array(texts, pa.string())), declared, decimal=decimal)
+    cells = Cells(values=pa.array(texts, pa.string()))
+    held = numbers(cells, declared, writing=Writing(decimal=decimal))
     for text, value, code in zip(texts, held.values, held.problems, strict=True):
         expected, problem = oracle(text, declared, decimal)
         assert (None if code == FINE else PROBLEMS[code]) == problem, repr(text)

@@ -1,11 +1,32 @@
 """The steward's file: what it gives, and how each mistake in it is named."""
 
+import json
+from datetime import date
+
 import pytest
 from declared import CSV, FIELDS, declare, text
 
+from models import documents
 from models.errors import ConfigurationError, InvalidDocumentError
-from models.schema import CategoryColumn, NumericColumn, Sensitivity
-from node.datasets import CsvSource, ParquetSource, SqlSource, load, load_folder
+from models.linkage.identity import Admission, Mode
+from models.schema import (
+    CategoryColumn,
+    DateColumn,
+    Declaration,
+    KeyColumn,
+    NumericColumn,
+    Sensitivity,
+)
+from node.datasets import (
+    Coverage,
+    CsvSource,
+    DerivedSource,
+    IdentityForm,
+    ParquetSource,
+    SqlSource,
+    load,
+    load_folder,
+)
 
 
 def problems(folder, content):
@@ -67,7 +88,7 @@ def test_sources_are_told_apart_by_kind(tmp_path):
         ("minimum: 0", "minimum: .nan", "schema.fields.age.constraints.minimum", "finite"),
         ("minimum: 0", "minimum: 120", "schema.fields.age", "minimum must be below maximum"),
         ("minimum: 0", "minimum: 0.5", "schema.fields.age", "whole numbers"),
-        ("type: integer", "type: date", "schema.fields.age.type", "'integer'"),
+        ("type: integer", "type: money", "schema.fields.age.type", "'integer'"),
         ("type: integer", "type: boolean", "schema.fields.age.constraints.minimum", "boolean"),
         ("{enum: [", "{minimum: 1, enum: [", "schema.fields.school.constraints.minimum", "string"),
         ('"låg", ', "1, ", "schema.fields.school.constraints.enum.0", "in quotes"),
@@ -194,3 +215,189 @@ def test_two_files_must_not_declare_the_same_name(tmp_path):
         (tmp_path / name).write_text(text(CSV, FIELDS), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="both declare the dataset people"):
         load_folder(tmp_path)
+
+
+NEW = """
+    - name: typ
+      meaning: {sv: Typ, en: Type}
+      spellings: {PRK: PRAKTIK, "1": OSA}
+      constraints: {enum: [PRAKTIK, OSA]}
+    - name: start
+      type: date
+      format: "%d/%m/%Y"
+      meaning: {sv: Start, en: Start}
+      constraints: {minimum: 2016-01-01, maximum: 2024-12-31}
+    - name: manad
+      type: yearmonth
+      meaning: {sv: Månad, en: Month}
+      constraints: {minimum: 2016-01, maximum: 2024-12}
+    - name: ar
+      type: integer
+      meaning: {sv: År, en: Year}
+      constraints: {minimum: 2016, maximum: 2024}
+    - name: arende
+      type: key
+      meaning: {sv: Ärende, en: Case}
+      constraints: {pattern: "B[0-9]{6}"}
+      missing_meaning: {sv: inget, en: none}
+    - name: vh
+      type: resident
+      meaning: {sv: Vårdnadshavare, en: Guardian}
+"""
+HEAD = """\
+resident_id: pnr
+resident_id_form: personnummer
+extracted: 2024-12-31
+coverage: [{period: manad, by: typ}, {period: ar}, {period: start}]"""
+
+
+def new_text(name="people", source=CSV):
+    content = (
+        text(source, NEW).replace("resident_id: pnr", HEAD).replace("name: people", f"name: {name}")
+    )
+    return content.replace("schema:\n", "schema:\n  primaryKey: [pnr, start]\n")
+
+
+def test_days_keys_and_residents_are_declared(tmp_path):
+    path = tmp_path / "people.yaml"
+    path.write_text(new_text(), encoding="utf-8")
+    dataset = load(path)
+    assert dataset.key == ("pnr", "start")
+    assert dataset.coverage == (
+        Coverage(period="manad", by="typ"),
+        Coverage(period="ar"),
+        Coverage(period="start"),
+    )
+    assert dataset.identity_form is IdentityForm.PERSONNUMMER
+    assert dataset.extracted == date(2024, 12, 31)
+    assert dataset.formats == {"start": "%d/%m/%Y"}
+    assert dataset.spellings == {"typ": {"PRK": "PRAKTIK", "1": "OSA"}}
+    assert dataset.admission == Admission()
+    start, month = dataset.declaration.column("start"), dataset.declaration.column("manad")
+    assert isinstance(start, DateColumn)
+    assert (start.first, start.last) == (date(2016, 1, 1), date(2024, 12, 31))
+    assert isinstance(month, DateColumn)
+    assert (month.minimum, month.first, month.last) == (
+        "2016-01",
+        date(2016, 1, 1),
+        date(2024, 12, 1),
+    )
+    case, guardian = dataset.declaration.column("arende"), dataset.declaration.column("vh")
+    assert isinstance(case, KeyColumn)
+    assert (case.type, case.pattern) == ("key", "B[0-9]{6}")
+    assert isinstance(guardian, KeyColumn)
+    assert [column.name for column in dataset.declaration.variables] == ["typ", "ar"]
+
+
+def test_how_a_department_writes_stays_at_the_node(tmp_path):
+    path = tmp_path / "people.yaml"
+    path.write_text(new_text(), encoding="utf-8")
+    published = documents.write(load(path).declaration).decode()
+    for own in ("%d", "PRK", "2024-12-31T", "extracted", "coverage", "personnummer"):
+        assert own not in published
+    assert documents.read(Declaration, json.loads(published), what="x") == load(path).declaration
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "said"),
+    [
+        ("2016-01-01", "2016-02-30", "schema.fields.start", "YYYY-MM-DD"),
+        ("2016-01-01", "2016-01", "schema.fields.start", "YYYY-MM-DD"),
+        ("2016-01-01", "2025-01-01", "schema.fields.start", "after maximum"),
+        ("2016-01-01", "2016", "schema.fields.start.constraints.minimum", "a day"),
+        ("2016-01,", "2016-13,", "schema.fields.manad", "YYYY-MM"),
+        ("minimum: 2016-01, ", "", "schema.fields.manad.constraints.minimum", "never measured"),
+        ('"%d/%m/%Y"', '"%d/%m"', "schema.fields.start.format", "each once"),
+        ('"%d/%m/%Y"', '"%d%d%m%Y"', "schema.fields.start.format", "each once"),
+        ('"%d/%m/%Y"', '"%d/%m/%Y %H"', "schema.fields.start.format", "each once"),
+        ("PRK: PRAKTIK", "PRK: 1", "schema.fields.typ.spellings.PRK", "in quotes"),
+        ("type: yearmonth", 'type: yearmonth\n      format: "%Y%m%d"',
+         "schema.fields.manad.format", "nothing"),
+        ("PRK: PRAKTIK", "PRK: PRAKTIKK", "schema.fields.typ.spellings.PRK", "lead to"),
+        ("PRK: PRAKTIK", "OSA: PRAKTIK", "schema.fields.typ.spellings.OSA", "itself"),
+        ("B[0-9]{6}", "B[", "schema.fields.arende", "regular expression"),
+        ("type: resident", "type: resident\n      constraints: {pattern: a}",
+         "schema.fields.vh.constraints.pattern", "says nothing"),
+        ("[pnr, start]", "[pnr, slut]", "schema.primaryKey.1", "slut is not a declared"),
+        ("[pnr, start]", "[arende]", "schema.primaryKey.0", "must be whole"),
+        ("period: manad", "period: typ", "coverage.0.period", "not a column of dates"),
+        ("period: manad", "period: nothing", "coverage.0.period", "not a column of dates"),
+        ("by: typ", "by: ar", "coverage.0.by", "not a column with categories"),
+        ("extracted: 2024-12-31", "extracted: 2024-12-32", "extracted", "YYYY-MM-DD"),
+        ("extracted: 2024-12-31", "extracted: 20241231", "extracted", "in quotes"),
+        ("personnummer", "ssn", "resident_id_form", "personnummer"),
+        ("path: data.csv", 'path: "*/data.csv"', "source", "not of a folder"),
+        ("path: data.csv", "path: data.csv, thousands: comma", "source.thousands", "space"),
+    ],
+)  # fmt: skip
+def test_each_mistake_in_a_new_field_is_named(tmp_path, old, new, field, said):
+    content = new_text()
+    assert old in content
+    found = problems(tmp_path, content.replace(old, new, 1))
+    assert field in found
+    assert said in found[field]
+    assert "(line " in found[field]
+
+
+DERIVED = "source: {kind: derived, tables: [people, pupils], query: SELECT pnr FROM people}"
+
+
+def folder_of(tmp_path, **files):
+    for name, source in files.items():
+        (tmp_path / f"{name}.yaml").write_text(new_text(name, source), encoding="utf-8")
+
+
+def test_a_derived_dataset_has_its_tables(tmp_path):
+    folder_of(tmp_path, people=CSV, pupils=CSV, analysis=DERIVED)
+    admission = Admission(mode=Mode.DEMO)
+    by_name = {d.declaration.name: d for d in load_folder(tmp_path, admission=admission)}
+    alone = load(tmp_path / "analysis.yaml", admission=admission)
+    assert by_name["analysis"] == alone
+    assert alone.tables == (by_name["people"], by_name["pupils"])
+    assert {d.admission for d in (*by_name.values(), *alone.tables)} == {admission}
+    assert isinstance(alone.source, DerivedSource)
+    assert alone.origin.place == f"the query of {tmp_path / 'analysis.yaml'}"
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"people": CSV}, "pupils is not declared in this folder"),
+        ({"people": CSV, "pupils": DERIVED.replace("[people, pupils]", "[people]")},
+         "pupils is derived itself"),
+        ({"people": CSV, "pupils": CSV, "analysis": DERIVED.replace("pupils", "analysis")},
+         "analysis is derived itself"),
+    ],
+)  # fmt: skip
+def test_tables_must_be_there_and_not_derived(tmp_path, files, said):
+    folder_of(tmp_path, **{"analysis": DERIVED, **files})
+    with pytest.raises(InvalidDocumentError) as caught:
+        load(tmp_path / "analysis.yaml")
+    with pytest.raises(InvalidDocumentError):
+        load_folder(tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.field == "source.tables.1"
+    assert said in problem.problem
+    assert "(line " in problem.problem
+
+
+def test_what_is_made_from_people_is_not_public(tmp_path):
+    folder_of(tmp_path, people=CSV, pupils=CSV, analysis=DERIVED)
+    path = tmp_path / "analysis.yaml"
+    path.write_text(path.read_text("utf-8").replace("secrecy:", "public: true\nsecrecy:"), "utf-8")
+    with pytest.raises(InvalidDocumentError, match="people is not public"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "field"),
+    [
+        ("{kind: derived, tables: [], query: select 1}", "source.tables"),
+        ("{kind: derived, tables: [a, a], query: select 1}", "source"),
+        ("{kind: derived, tables: [a], query: drop table a}", "source"),
+        ("{kind: derived, tables: [a], query: select 1; select 2}", "source"),
+        ("{kind: derived, tables: [A], query: select 1}", "source.tables.0"),
+    ],
+)
+def test_a_derived_source_is_one_select_on_named_tables(tmp_path, source, field):
+    assert field in problems(tmp_path, text(source=f"source: {source}"))

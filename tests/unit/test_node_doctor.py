@@ -6,7 +6,6 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,8 +16,10 @@ from scripted import ScriptedEntropy
 from coordinator.fleet.authority import Authority
 from models.errors import DataContractError
 from models.governance.principal import Principal, Role
+from models.linkage.identity import Refusal
 from node import doctor
 from node import home as homes
+from node.check_report import CheckReport, Total
 from node.datasets import Dataset
 from node.doctor import Finding, State
 from node.home import Home
@@ -28,15 +29,21 @@ from node.link.keyring import Credentials, Keyring, Membership
 NOW = datetime.now(tz=UTC)
 
 
-@dataclass
-class Report:
-    rows: int = 10
-    usable: int = 10
-    totals: tuple[object, ...] = ()
+def report(*, usable: int = 10, problems: tuple[str, ...] = ()) -> CheckReport:
+    return CheckReport(
+        file="data.csv",
+        rows=10,
+        usable=usable,
+        residents=usable,
+        violations=(),
+        totals=tuple(Total(file="data.csv", column="age", problem=p, rows=1) for p in problems),
+        notes=(),
+        note_totals=(),
+    )
 
 
-def fine(dataset: Dataset) -> Report:
-    return Report()
+def fine(dataset: Dataset) -> CheckReport:
+    return report()
 
 
 @pytest.fixture
@@ -249,21 +256,45 @@ def test_a_declaration_that_is_wrong(home: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "state"),
+    ("found", "state"),
     [
-        (Report(), State.OK),
-        (Report(usable=9, totals=("one kind",)), State.WARNING),
-        (Report(usable=0, totals=("one kind",)), State.FAILED),
+        (report(), State.OK),
+        (report(usable=9, problems=("one kind",)), State.WARNING),
+        (report(usable=0, problems=("one kind",)), State.FAILED),
     ],
 )
-def test_records_that_break_the_declaration(home: Home, report: Report, state: State) -> None:
-    found = examine(home, lambda dataset: report)["data of pupils"]
+def test_records_that_break_the_declaration(home: Home, found: CheckReport, state: State) -> None:
+    finding = examine(home, lambda dataset: found)["data of pupils"]
+    assert finding.state is state
+    assert ("data check --dataset pupils" in finding.mend) == (state is not State.OK)
+
+
+def test_real_numbers_in_demo_mode(home: Home) -> None:
+    found = report(usable=9, problems=(Refusal.REAL.value,))
+    finding = examine(home, lambda dataset: found)["data of pupils"]
+    assert_wrong(finding, State.FAILED, "refused")
+
+
+@pytest.mark.parametrize(
+    ("settings", "state", "said"),
+    [
+        ("", State.WARNING, "no list"),
+        ('mode = "demo"', State.OK, "demo: "),
+        ('test_numbers = "numbers.json"', State.OK, "2 test numbers"),
+        ('test_numbers = "nothing.json"', State.FAILED, "nothing.json"),
+    ],
+)
+def test_which_numbers_are_taken(home: Home, settings: str, state: State, said: str) -> None:
+    (home.path / "node.toml").write_text(settings)
+    (home.path / "numbers.json").write_text('["189001139808", "189011229813"]')
+    found = examine(home)["mode"]
     assert found.state is state
-    assert ("data check --dataset pupils" in found.mend) == (state is not State.OK)
+    assert said in found.found
+    assert bool(found.mend) == (state is not State.OK)
 
 
 def test_records_that_cannot_be_read(home: Home) -> None:
-    def unreadable(dataset: Dataset) -> Report:
+    def unreadable(dataset: Dataset) -> CheckReport:
         raise DataContractError("pupils.csv is not there", hint="Put it there.")
 
     found = examine(home, unreadable)["data of pupils"]

@@ -10,6 +10,7 @@ import pytest
 from fleets import DECLARATION, node_command
 
 from models.errors import ConfigurationError, NotFoundError, RefusedError
+from models.linkage.identity import Admission, Mode
 from node import config, telemetry
 from node import home as homes
 from node.shelf import Shelf, chosen
@@ -39,10 +40,44 @@ def test_the_environment_wins_over_the_file(
     assert (settings.coordinator, settings.minimum_cohort) == ("b.example:2", 4)
 
 
+def test_a_home_for_invented_residents(tmp_path: Path) -> None:
+    homes.create(tmp_path / "home", mode=Mode.DEMO)
+    home = homes.open_home(tmp_path / "home")
+    assert home.settings.mode is Mode.DEMO
+    assert home.admission() == Admission(mode=Mode.DEMO)
+    (home.datasets / "pupils.yaml").write_text(DECLARATION, encoding="utf-8")
+    (dataset,) = home.shelf().datasets().values()
+    assert dataset.admission.mode is Mode.DEMO
+    assert homes.create(home.path) == homes.create(home.path, mode=Mode.DEMO) == ()
+    with pytest.raises(ConfigurationError, match="says mode demo"):
+        homes.create(home.path, mode=Mode.PRODUCTION)
+    homes.create(tmp_path / "other")
+    with pytest.raises(ConfigurationError, match="says mode production"):
+        homes.create(tmp_path / "other", mode=Mode.DEMO)
+
+
+def test_test_numbers_are_read_from_a_file(tmp_path: Path) -> None:
+    homes.create(tmp_path)
+    (tmp_path / "node.toml").write_text('test_numbers = "list.json"')
+    (tmp_path / "list.json").write_text('["189001139808", "189011229813"]')
+    expected = frozenset({"189001139808", "189011229813"})
+    assert homes.open_home(tmp_path).admission() == Admission(test_numbers=expected)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '["1890-01"]', '["189001139808",]'])
+def test_a_list_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    homes.create(tmp_path)
+    (tmp_path / "node.toml").write_text('test_numbers = "list.json"')
+    (tmp_path / "list.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"list\.json .* is not a list of test numbers"):
+        homes.open_home(tmp_path).admission()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("coordinator = ", "not valid TOML"),
+        ('mode = "test"', "mode"),
         ('coordinator = "no port"', "coordinator"),
         ("minimum_cohort = 1", "minimum_cohort"),
         ("secret_door = true", "secret_door"),

@@ -2,6 +2,7 @@
 
 import logging
 import traceback
+from collections import Counter
 
 import pytest
 from declared import CSV, GOOD, HEADING, csv_dataset, declare
@@ -40,7 +41,7 @@ def row(**cells):
         ({"income": "Infinity"}, "income", Problem.NOT_FINITE),
         ({"income": "1e999"}, "income", Problem.NOT_FINITE),
         ({"income": "100000.01"}, "income", Problem.OUT_OF_BOUNDS),
-        ({"school": "Låg"}, "school", Problem.UNKNOWN_CATEGORY),
+        ({"school": "Lägst"}, "school", Problem.UNKNOWN_CATEGORY),
         ({"school": "?"}, "school", Problem.UNKNOWN_CATEGORY),
         ({"moved": ""}, "moved", Problem.MISSING),
         ({"moved": "2"}, "moved", Problem.UNKNOWN_CATEGORY),
@@ -99,16 +100,30 @@ def test_residents_are_counted_over_batches(tmp_path):
     assert (report.rows, report.residents) == (50_000, 20_000)
 
 
-def test_the_list_is_limited_and_the_totals_are_not(tmp_path):
-    rows = HEADING + row(age="x", school="y") * 300 + row(age="-1") * 200
+def test_each_problem_has_a_list_and_the_totals_are_not_limited(tmp_path):
+    rows = HEADING + row(age="x", school="y") * 300 + row(age="-1") * 200 + row(moved="?")
     report = check(csv_dataset(tmp_path, rows), limit=7)
-    assert len(report.violations) == 7
-    assert [str(v) for v in report.violations[:2]] == [
+    assert Counter((v.column, v.problem) for v in report.violations) == {
+        ("age", Problem.NOT_A_NUMBER): 7,
+        ("school", Problem.UNKNOWN_CATEGORY): 7,
+        ("age", Problem.OUT_OF_BOUNDS): 7,
+        ("moved", Problem.UNKNOWN_CATEGORY): 1,
+    }
+    assert [str(v) for v in report.violations[:3]] == [
         f"{tmp_path / 'data.csv'}, column age, row 1: not a number",
         f"{tmp_path / 'data.csv'}, column school, row 1: not one of the declared categories",
+        f"{tmp_path / 'data.csv'}, column age, row 2: not a number",
     ]
-    assert sum(total.rows for total in report.totals) == 800
+    assert [v.row for v in report.violations[-8:]] == [*range(301, 308), 501]
+    assert sum(total.rows for total in report.totals) == 801
     assert report.usable == 0
+
+
+def test_nothing_is_listed_with_a_limit_of_0(tmp_path):
+    report = check(csv_dataset(tmp_path, HEADING + row(age="x", school=" låg")), limit=0)
+    assert report.violations == ()
+    assert [note.row for note in report.notes] == []
+    assert (len(report.totals), report.clean) == (1, False)
 
 
 def test_a_ragged_row_is_told_without_a_column(tmp_path):

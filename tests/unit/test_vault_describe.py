@@ -9,7 +9,7 @@ import yaml
 from declared import GOOD, HEADING
 
 from models.errors import DataContractError, InvalidDocumentError
-from node.datasets import CsvSource, ParquetSource, SqlSource, load
+from node.datasets import CsvSource, IdentityForm, ParquetSource, SqlSource, load
 from node.vault.describe import describe
 
 ROWS = HEADING + "canary1,31,100.5,canary2,true\nb2,29,?,canary3,false\nc3,,7,,true\n"
@@ -92,12 +92,14 @@ def test_a_record_in_the_place_of_the_heading_is_not_passed_on(tmp_path):
     assert "a1" not in caught.value.message
 
 
-def test_parquet_types_are_taken_over_and_dates_left_out(tmp_path):
+def test_parquet_types_are_taken_over_and_times_of_day_left_out(tmp_path):
     table = pa.table(
         {
             "age": pa.array([1, None], pa.int16()),
             "income": [1.5, 2.5],
             "born": pa.array([0, 1], pa.date32()),
+            "seen": pa.array([0, None], pa.timestamp("us", tz="Europe/Stockholm")),
+            "hour": pa.array([0, 1], pa.time32("s")),
             "moved": [True, False],
             "school": pa.array(["a", "b"]).dictionary_encode(),
         }
@@ -107,9 +109,57 @@ def test_parquet_types_are_taken_over_and_dates_left_out(tmp_path):
     assert types(draft) == {
         "age": "integer",
         "income": "number",
+        "born": "date",
+        "seen": "date",
         "moved": "boolean",
         "school": "string",
     }
+
+
+NUMBERED = """\
+id;mother;paid;month;day;known
+19880404-2391;198811092389;20200229;2020-01;29/02/2020;1
+200005112396;198804152398;20191231;2020-12;31/12/9999;1
+fel;;20190101;2020-10;01/01/2020;1
+"""
+
+
+def test_personal_numbers_days_and_months_are_proposed(tmp_path):
+    (tmp_path / "data.csv").write_text(NUMBERED, encoding="utf-8")
+    source = CsvSource(path="data.csv", delimiter=";")
+    draft = describe(source, name="people", folder=tmp_path)
+    content = yaml.safe_load(draft)
+    assert content["resident_id"] == "id"
+    assert content["resident_id_form"] == "personnummer"
+    assert types(draft) == {
+        "mother": "resident",
+        "paid": "date",
+        "month": "yearmonth",
+        "day": "date",
+        "known": "integer",
+    }
+    formats = {field["name"]: field.get("format") for field in content["schema"]["fields"]}
+    assert (formats["paid"], formats["day"]) == ("%Y%m%d", "%d/%m/%Y")
+    for value in ("2391", "1988", "2020", "9999", "fel"):
+        assert value not in draft
+    path = tmp_path / "people.yaml"
+    filled = (
+        draft.replace('extracted: ""', "extracted: 2024-12-31")
+        .replace('""', '"x"')
+        .replace(
+            "{minimum: , maximum: }  # closed bounds, YYYY-MM-DD",
+            "{minimum: 2016-01-01, maximum: 2024-12-31}  #",
+        )
+        .replace(
+            "{minimum: , maximum: }  # closed bounds, YYYY-MM,",
+            "{minimum: 2016-01, maximum: 2024-12}  #",
+        )
+        .replace("minimum: , maximum: ", "minimum: 0, maximum: 1")
+    )
+    path.write_text(filled, encoding="utf-8")
+    dataset = load(path)
+    assert dataset.identity_form is IdentityForm.PERSONNUMMER
+    assert dataset.formats == {"paid": "%Y%m%d", "day": "%d/%m/%Y"}
 
 
 def test_a_query_is_described_without_showing_more_than_it_was_given(tmp_path):

@@ -1,13 +1,14 @@
-"""The demo's dataset and study: who sees a physician five times a year or more."""
+"""A dataset and a study on public data: who sees a physician five times a year or more."""
 
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
+from residents import DEPARTMENTS
 
 from demo import fields
 from demo.fields import Field, Format, Table
-from demo.residents import DEPARTMENTS, DemoData
 
 FORMS: tuple[Format, ...] = ("swedish-csv", "parquet", "csv", "sqlite")
 """Each department delivers its own kind of file."""
@@ -83,11 +84,11 @@ def table(department: str) -> Table:
     )
 
 
-def write_departments(data: DemoData, homes: Path) -> None:
+def write_departments(data: dict[str, pd.DataFrame], homes: Path) -> None:
     """Write each department's dataset into the folder `datasets` of its node's home."""
     for department, form in zip(DEPARTMENTS, FORMS, strict=True):
         folder = homes / department / "datasets"
-        fields.write(folder, table(department), data.departments[department], form=form)
+        fields.write(folder, table(department), data[department], form=form)
 
 
 def study(*, epsilon: str) -> str:

@@ -1,13 +1,10 @@
-"""The demo's data: real people, from a public experiment, as a small federation would hold them.
+"""Real people from a public experiment, as a small federation would hold them.
 
 The RAND Health Insurance Experiment (1974-1982; public domain, shipped with statsmodels) has
 20,190 person-years. The file has no person id: consecutive rows with the same health and
 insurance are taken as one person, which gives 5,245 people, most with three or five years.
 The outcome: five or more visits to a physician in the year.
 """
-
-import hashlib
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -23,40 +20,15 @@ _HOMES = {
     "50 %": "health-care",
     "100 %": "health-care",
 }
-_TEST_SHARE = 0.2
 _SAME_PERSON = ["lncoins", "idp", "fmde", "physlm", "disea", "hlthg", "hlthf", "hlthp"]
 _COINSURANCE = {0: "free", 25: "25 %", 50: "50 %", 95: "95 %", 100: "100 %"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoData:
-    """What each department holds, and what nobody holds.
-
-    Attributes:
-        departments: rows of each department, with the column `resident`.
-        test: rows of residents that no department has, kept for an independent comparison.
-    """
-
-    departments: dict[str, pd.DataFrame]
-    test: pd.DataFrame
-
-    def pooled(self) -> pd.DataFrame:
-        """Give all departments' rows together, which the law forbids and the demo compares with."""
-        return pd.concat(self.departments.values(), ignore_index=True)
-
-
-def load() -> DemoData:
-    """Give the demo's residents, split the same way every time by a hash of the resident."""
-    raw = randhie.load_pandas().data
-    rows = _readable(raw)
-    inside = rows["resident"].map(_fraction) >= _TEST_SHARE
+def load() -> dict[str, pd.DataFrame]:
+    """Give each department's rows, with the column `resident`."""
+    rows = _readable(randhie.load_pandas().data)
     home = rows["coinsurance"].map(_HOMES)
-    return DemoData(
-        departments={
-            name: rows[inside & (home == name)].reset_index(drop=True) for name in DEPARTMENTS
-        },
-        test=rows[~inside].reset_index(drop=True),
-    )
+    return {name: rows[home == name].reset_index(drop=True) for name in DEPARTMENTS}
 
 
 def _readable(raw: pd.DataFrame) -> pd.DataFrame:
@@ -77,11 +49,6 @@ def _readable(raw: pd.DataFrame) -> pd.DataFrame:
             "limitation": raw["physlm"].round(4),
             "diseases": raw["disea"].round(2),
             "health": health,
-            "many_visits": np.where(raw["mdvis"] >= 5, "yes", "no"),  # noqa: PLR2004
+            "many_visits": np.where(raw["mdvis"] >= 5, "yes", "no"),
         }
     )
-
-
-def _fraction(resident: str) -> float:
-    """Give a number in [0, 1) that depends on the resident alone."""
-    return int.from_bytes(hashlib.sha256(resident.encode()).digest()[:6], "big") / 2**48

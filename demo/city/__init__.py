@@ -1,0 +1,1 @@
+"""A fictional municipality whose truth is known: residents, four departments, planted effects."""

@@ -1,0 +1,1 @@
+"""What the departments' systems deliver: folders, files and their forms."""

@@ -1,0 +1,1 @@
+"""What goes wrong in real systems, planted and listed."""

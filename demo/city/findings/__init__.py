@@ -1,0 +1,1 @@
+"""What a study could find in the city: the planted effects, estimated."""

@@ -1,0 +1,1 @@
+"""The departments' tables, clean, from the simulated city."""

@@ -1,0 +1,1 @@
+"""Who is who: reading and writing the numbers that name residents."""
