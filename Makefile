@@ -1,6 +1,7 @@
 # Every target makes what it needs; a second call installs nothing.
 #   make demo    four departments, a coordinator and a study, from nothing to a released model
 #   make test    check, then all tests
+#   make nightly the tests that take many minutes and gigabytes of disk
 #   make check   format, lint, types, import contracts, wire definitions
 #   make bench   measured figures, printed and written to bench.json
 #   make fix     format and mend what can be mended by itself
@@ -21,7 +22,7 @@ PIP := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --con
 PROTOS := $(shell find protos -name '*.proto' | sort)
 PROTOC := $(BIN)/python -m grpc_tools.protoc -I .
 
-.PHONY: demo test check bench fix protos lock venv format-check lint types contracts wire tests
+.PHONY: demo test nightly check bench fix protos lock venv format-check lint types contracts wire tests
 
 demo: venv
 	$(BIN)/datalabbet demo
@@ -64,6 +65,9 @@ wire: venv
 
 tests: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations 15
+
+nightly: venv
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m nightly --durations 15
 
 bench: venv
 	$(BIN)/python -m tests.bench

@@ -21,6 +21,7 @@ from models.randomness import SystemEntropy
 from node import doctor as doctors
 from node import home as homes
 from node.cli_data import data
+from node.cli_ledger import ledger
 from node.cli_studies import studies
 from node.config import HOME_VARIABLE, now, version
 from node.home import Home
@@ -37,6 +38,7 @@ cli = typer.Typer(
 )
 cli.add_typer(data, name="data")
 cli.add_typer(studies, name="studies")
+cli.add_typer(ledger, name="ledger")
 
 _STDIN = "-"
 _DEFAULT_HOME = Path("datalabbet-node")

@@ -1,6 +1,7 @@
 """The node's settings: read once, from `node.toml` and the environment, then handed on."""
 
 import os
+import re
 import tomllib
 from datetime import UTC, datetime
 from importlib import metadata
@@ -16,7 +17,9 @@ from pydantic_settings import (
 )
 
 from models.errors import ConfigurationError
+from models.ledger.limits import DEFAULT, SMALLEST_DELTA
 from models.linkage.identity import Mode
+from models.schema import Name, Slug
 
 HOME_VARIABLE = "DATALABBET_NODE_HOME"
 FILE = "node.toml"
@@ -48,6 +51,17 @@ TEMPLATE = """\
 # The fewest departments that a study's round may go on with.
 # minimum_cohort = 2
 
+# The most ε that one study may ask for, and that all studies on the same residents may add up to:
+# in a calendar year (UTC), and in all. The two sums are held at this δ.
+# epsilon_per_study = 4.0
+# epsilon_per_year = 8.0
+# epsilon_total = 16.0
+# limits_delta = 1e-6
+
+# Whom a dataset is about, if that is not the department's residents in general. Only people who
+# are in no other dataset of this node may get a population, and so limits, of their own.
+# populations = { staff_survey = "employees" }
+
 # Below this much free space in the home `doctor` warns (MiB).
 # free_space = 500
 
@@ -57,12 +71,15 @@ TEMPLATE = """\
 
 
 def template(mode: Mode) -> str:
-    """Give a new node.toml."""
-    if mode is Mode.PRODUCTION:
-        return TEMPLATE
-    return TEMPLATE.replace(f'# mode = "{Mode.PRODUCTION}"', f'mode = "{mode}"')
+    """Give a new node.toml. Nobody's privacy can be spent on invented residents: no low limits."""
+    text = TEMPLATE
+    if mode is Mode.DEMO:
+        text = text.replace(f'# mode = "{Mode.PRODUCTION}"', f'mode = "{mode}"')
+        text = re.sub(r"# (epsilon_\w+) = .*", r"\1 = 100.0", text)
+    return text
 
 
+Budget = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
 
 
@@ -77,6 +94,10 @@ class Settings(BaseSettings):
         mode: whether the records are people's or invented.
         test_numbers: a file with numbers that are never a person's, relative to the home.
         minimum_cohort: the fewest departments that a study's round may go on with.
+        epsilon_per_study: the most ε that one study may ask for.
+        epsilon_per_year, epsilon_total: the most ε, at `limits_delta`, that all studies on one
+            population may add up to, in a calendar year (UTC) and in all.
+        populations: by dataset, whom it is about, if not the department's residents.
         free_space: below this many free MiB `doctor` warns.
         log_level: how much is logged.
     """
@@ -92,6 +113,11 @@ class Settings(BaseSettings):
     mode: Mode = Mode.PRODUCTION
     test_numbers: Path | None = None
     minimum_cohort: Annotated[int, Field(ge=2, le=1000)] = 2
+    epsilon_per_study: Budget = 4.0
+    epsilon_per_year: Budget = DEFAULT.per_year.value
+    epsilon_total: Budget = DEFAULT.total.value
+    limits_delta: Annotated[float, Field(ge=SMALLEST_DELTA, le=1e-3)] = DEFAULT.delta.value
+    populations: dict[Name, Slug] = Field(default_factory=dict)
     free_space: Annotated[int, Field(ge=0)] = 500
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import ConfigurationError
+from models.ledger.limits import Limits
 from models.linkage.identity import Admission, Mode
+from models.quantities import Delta, Epsilon
 from node import config
 from node.config import Settings
 from node.link.keyring import Keyring
@@ -57,6 +59,15 @@ class Home:
         file = self.settings.test_numbers
         numbers = frozenset[str]() if file is None else _numbers(self.path / file)
         return Admission(mode=self.settings.mode, test_numbers=numbers)
+
+    def limits(self) -> Limits:
+        """Give how much all studies on one population may add up to."""
+        settings = self.settings
+        return Limits(
+            per_year=Epsilon(settings.epsilon_per_year),
+            total=Epsilon(settings.epsilon_total),
+            delta=Delta(settings.limits_delta),
+        )
 
     def keyring(self) -> Keyring:
         """Give the keys. Raises as `Keyring`."""

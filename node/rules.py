@@ -6,10 +6,12 @@ from models.errors import NotFoundError, RefusedError
 from models.governance.approval import Decision, Statement, sign
 from models.governance.study import Study
 from models.governance.views import StudyStatus
+from models.quantities import Epsilon
 from node.config import now
 from node.gate.approvals import Approvals
 from node.gate.gate import Gate, Policy
 from node.home import Home
+from node.ledger.journal import Journal, Owner
 from node.ledger.ledger import Ledger
 from node.link.coordinator import Coordinator, connect
 from node.link.keyring import Keyring
@@ -25,12 +27,12 @@ class Rules:
     shelf: Shelf
     approvals: Approvals
     gate: Gate
+    journal: Journal
     ledger: Ledger
 
     def close(self) -> None:
         """Close the database."""
-        self.approvals.close()
-        self.ledger.close()
+        self.journal.close()
 
 
 def open_rules(home: Home) -> Rules:
@@ -43,10 +45,14 @@ def open_rules(home: Home) -> Rules:
     keyring = home.keyring()
     department = keyring.credentials().department
     shelf = home.shelf()
-    approvals = Approvals(
-        home.database, department=department, key=keyring.identity().public_key(), now=now
+    settings, identity = home.settings, keyring.identity()
+    journal = Journal(home.database, owner=Owner(department=department, key=identity), now=now)
+    approvals = Approvals(journal, department=department, key=identity.public_key(), now=now)
+    policy = Policy(
+        minimum_cohort=settings.minimum_cohort,
+        per_study=Epsilon(settings.epsilon_per_study),
+        populations=settings.populations,
     )
-    policy = Policy(minimum_cohort=home.settings.minimum_cohort)
     return Rules(
         keyring=keyring,
         department=department,
@@ -58,7 +64,8 @@ def open_rules(home: Home) -> Rules:
             declarations=shelf.declarations,
             policy=policy,
         ),
-        ledger=Ledger(home.database, now=now),
+        journal=journal,
+        ledger=Ledger(journal, limits=home.limits()),
     )
 
 

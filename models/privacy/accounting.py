@@ -7,7 +7,7 @@ with all rows of that resident (add or remove one resident). Every ε of Datalab
 import math
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dp_accounting.pld import privacy_loss_distribution as pld
 
@@ -19,6 +19,8 @@ from models.governance.cost import (
     PrivacyCost,
     SampledGaussianEvent,
 )
+from models.privacy.counts import counts as counts  # noqa: PLC0414 - part of this module's face
+from models.privacy.counts import merged as merged  # noqa: PLC0414
 from models.quantities import Delta, Epsilon, NoiseMultiplier, SamplingRate
 
 _UPWARDS = 1 + 1e-9
@@ -85,7 +87,28 @@ def epsilon(cost: PrivacyCost, *, delta: Delta, copies: int = 1) -> float:
     tally = _tally(cost.events, copies)
     if not tally.private:
         return math.inf
-    found: float = _distribution(tally).get_epsilon_for_delta(delta.value)
+    return read_off(_distribution(tally), delta=delta)
+
+
+def distribution(cost: PrivacyCost) -> pld.PrivacyLossDistribution:
+    """Give the privacy loss distribution of a cost, from above: see `epsilon`.
+
+    Raises:
+        AccountingError: an event is of an unknown class, or is not private: it has none.
+    """
+    tally = _tally(cost.events, 1)
+    if not tally.private:
+        raise AccountingError("a release without noise has no privacy loss distribution")
+    return _distribution(tally)
+
+
+def read_off(distribution: pld.PrivacyLossDistribution, *, delta: Delta) -> float:
+    """Give the ε of a distribution at `delta`, rounded up.
+
+    Raises:
+        AccountingError: it could not be computed.
+    """
+    found: float = distribution.get_epsilon_for_delta(delta.value)
     if math.isnan(found):
         raise AccountingError("the privacy cost could not be computed")
     return math.nextafter(max(found, 0.0) * _UPWARDS, math.inf)
@@ -104,31 +127,6 @@ def check(cost: PrivacyCost, *, limit: Epsilon, delta: Delta, copies: int = 1) -
             f"the step would bring ε to {found:.4g}, above the {limit.value:g} of the study"
         )
     return found
-
-
-def counts(cost: PrivacyCost) -> Counter[Event]:
-    """Give how often each event occurs; a sampled one stands under its form of one step."""
-    found: Counter[Event] = Counter()
-    for event in cost.events:
-        if isinstance(event, SampledGaussianEvent):
-            found[replace(event, count=1)] += event.count
-        else:
-            found[event] += 1
-    return found
-
-
-def merged(cost: PrivacyCost) -> PrivacyCost:
-    """Give the same cost in few events: equal sampled ones counted together, others as they are.
-
-    The order is that of first appearance; composition does not depend on it.
-    """
-    events: list[Event] = []
-    for event, count in counts(cost).items():
-        if isinstance(event, SampledGaussianEvent):
-            events.append(replace(event, count=count))
-        else:
-            events.extend([event] * count)
-    return PrivacyCost(events=tuple(events))
 
 
 def _tally(events: Iterable[Event], copies: int) -> _Tally:

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -11,16 +10,19 @@ from models import documents
 from models.errors import RefusedError
 from models.governance.approval import Approval, Decision, verify
 from models.governance.study import Study
-from node.ledger.database import Database
+from node.ledger.journal import Journal
+from node.ledger.tables import decision_entry
 from protos.codec import read_json
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS decisions (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    study TEXT NOT NULL, document BLOB NOT NULL, approval BLOB NOT NULL, submitted_at TEXT
-) STRICT;
-CREATE INDEX IF NOT EXISTS decisions_by_study ON decisions (study, id);
-"""
+_SCHEMA = (
+    """
+    CREATE TABLE IF NOT EXISTS decisions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        study TEXT NOT NULL, document BLOB NOT NULL, approval BLOB NOT NULL, submitted_at TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX IF NOT EXISTS decisions_by_study ON decisions (study, id)",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +39,27 @@ class Approvals:
 
     Formal guarantee: `approved` gives a study only if this department's identity key signed a
     yes to the hash of exactly that study, and no newer no. (Who can write the file cannot
-    forge a yes; to take a newer no away they would have to rewrite the database.)
+    forge a yes; to take a newer no away they would have to rewrite the database.) Every decision
+    is an entry of the ledger, in one transaction with its being kept.
     """
 
     def __init__(
         self,
-        path: Path,
+        journal: Journal,
         *,
         department: str,
         key: Ed25519PublicKey,
         now: Callable[[], datetime],
     ) -> None:
-        """Open the store in the database at `path`."""
-        self._database = Database(path, schema=_SCHEMA)
+        """Open the store in the journal's database."""
+        self._journal = journal
+        self._database = journal.database
         self._department = department
         self._key = key
         self._now = now
+        with self._database.write() as connection:
+            for statement in _SCHEMA:
+                connection.execute(statement)
 
     def store(self, study: Study, approval: Approval) -> int:
         """Keep a decision, not yet submitted; give its number.
@@ -61,11 +68,13 @@ class Approvals:
             RefusedError: it is not this department's signed decision on that study.
         """
         self._verify(study, study.digest(), approval)
+        content = documents.write(approval)
         with self._database.write() as connection:
             number = connection.execute(
                 "INSERT INTO decisions (study, document, approval) VALUES (?, ?, ?)",
-                (study.digest(), study.canonical(), documents.write(approval)),
+                (study.digest(), study.canonical(), content),
             ).lastrowid
+            self._journal.append(connection, decision_entry(approval, content))
         assert number is not None  # noqa: S101 - an INSERT has given the row a number
         return number
 
@@ -127,10 +136,6 @@ class Approvals:
                 hint="The steward can look at it with `datalabbet-node studies show`.",
             )
         return decision.study
-
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
 
     def _read(
         self, study: str, document: bytes, approval: bytes, submitted_at: str | None

@@ -1,15 +1,20 @@
 """The node decides: every step passes here before anything is charged or any record is read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from models.errors import ProtocolViolationError, RefusedError
 from models.governance.step import StepKey
 from models.governance.study import Protection, Study, same_codes
+from models.quantities import Epsilon
 from models.schema import Declaration
 from node.gate.approvals import Approvals
+from node.ledger.ledger import Subject
+from node.ledger.tables import POPULATION
 
 Declarations = Callable[[], Mapping[str, Declaration]]
+PER_STUDY = Epsilon(4.0)
+"""The largest ε of a study, unless the settings say otherwise (`docs/reference/ledger.md`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +24,13 @@ class Policy:
     Attributes:
         minimum_cohort: the fewest departments that a study's round may go on with. The noise of
             `local-noise` protects each department's answer alone, so 2 is enough for it.
+        per_study: the largest ε that a study on data that is not public may ask for.
+        populations: by dataset, whom it is about, where that is not the department's residents.
     """
 
     minimum_cohort: int = 2
+    per_study: Epsilon = PER_STUDY
+    populations: Mapping[str, str] = field(default_factory=dict)
 
 
 class Gate:
@@ -54,6 +63,12 @@ class Gate:
             found.append(
                 f"it asks for no noise, and the dataset {study.dataset} is not declared public"
             )
+        asked = study.privacy.epsilon
+        if asked is not None and asked > self._policy.per_study and not declaration.public:
+            found.append(
+                f"it asks for an ε of {asked.value:g}; "
+                f"this node allows a study at most {self._policy.per_study.value:g}"
+            )
         for column in study.columns:
             own = declaration.column(column.name)
             if own is None:
@@ -76,6 +91,18 @@ class Gate:
                 hint="A changed declaration needs a new study and a new approval.",
             )
         return study
+
+    def subject(self, study: Study) -> Subject:
+        """Give whom the study's dataset is about, as declared now.
+
+        Raises:
+            RefusedError: the dataset is not declared here.
+        """
+        declaration = self._declarations().get(study.dataset)
+        if declaration is None:
+            raise RefusedError(f"the dataset {study.dataset} is not declared at this node")
+        population = self._policy.populations.get(study.dataset, POPULATION)
+        return Subject(dataset=study.dataset, population=None if declaration.public else population)
 
     def admit(self, step: StepKey, study: Study) -> None:
         """Let the step pass, or raise. It is asked anew for every step.

@@ -49,8 +49,9 @@ class Steps:
 
     Formal guarantee: records are opened only after the step's cost was charged durably, and
     only if all charges of the study, this one and every failed attempt included, stay within
-    the study's plan, hence within its (ε, δ) for one resident (`models.privacy.plan`). A step
-    is answered with what was stored, so a repeated request releases nothing new.
+    the study's plan, hence within its (ε, δ) for one resident (`models.privacy.plan`), and those
+    of all studies within the node's limits (`node.ledger.meter`). A step is answered with what
+    was stored, so a repeated request releases nothing new.
     """
 
     def __init__(
@@ -126,7 +127,13 @@ class Steps:
         stored = self._ledger.answered(step, request)
         if stored is None:
             self._gate.admit(step, self.study)
-            paid = self._ledger.charge(step=step, request=request, cost=cost, allow=self._allow)
+            paid = self._ledger.charge(
+                step=step,
+                request=request,
+                cost=cost,
+                about=self._gate.subject(self.study),
+                allow=self._allow,
+            )
             # Unpaid only if another worker has answered meanwhile: then that answer stands.
             if paid:
                 self._release(step, cost, work)

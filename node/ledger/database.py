@@ -20,8 +20,8 @@ class Database:
     and (with a disk that honours fsync) of the machine: WAL with `synchronous=FULL`.
     """
 
-    def __init__(self, path: Path, *, schema: str) -> None:
-        """Open the file, made with mode 0600 if it is new, with the tables of `schema`.
+    def __init__(self, path: Path) -> None:
+        """Open the file, made with mode 0600 if it is new.
 
         Raises:
             StorageError: the file cannot be opened or is not a database.
@@ -36,7 +36,6 @@ class Database:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("PRAGMA foreign_keys=ON")
-            self._connection.executescript(schema)
         except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from None
 

@@ -1,49 +1,40 @@
 """What every step cost and what was answered: charged first, answered once.
 
-The ledger only grows: charges are never changed or deleted (the database refuses it), so a
-crash cannot give anything back. Execution is at least once: an answered step is answered
-again from here, free of charge; a step that was charged but not answered is done again and
-charged again.
+The ledger only grows: entries are never changed or deleted (the database refuses it, and the
+signed heads would show it), so a crash cannot give anything back. Execution is at least once: an
+answered step is answered again from here, free of charge; a step that was charged but not
+answered is done again and charged again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
 from sqlite3 import Connection
 
-from models import documents
 from models.errors import ProtocolViolationError
-from models.governance.cost import Event, PrivacyCost, SampledGaussianEvent
+from models.governance.cost import PrivacyCost
 from models.governance.step import StepKey
-from models.quantities import NoiseMultiplier, SamplingRate
-from node.ledger.database import Database
-from protos.codec import read_json
+from models.ledger.book import Book
+from models.ledger.entries import ChargeEntry, LimitsEntry, Part
+from models.ledger.limits import Limits
+from models.privacy.counts import counted, merged
+from node.ledger.journal import Journal
+from node.ledger.meter import Meter
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS charges (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    study TEXT NOT NULL, run INTEGER NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
-    request TEXT NOT NULL, cost BLOB NOT NULL, charged_at TEXT NOT NULL
-) STRICT;
-CREATE INDEX IF NOT EXISTS charges_by_study ON charges (study, step);
-CREATE TABLE IF NOT EXISTS answers (
-    study TEXT NOT NULL, run INTEGER NOT NULL, step TEXT NOT NULL, attempt INTEGER NOT NULL,
-    reply BLOB NOT NULL, weight REAL, answered_at TEXT NOT NULL,
-    PRIMARY KEY (study, run, step, attempt)
-) STRICT;
-CREATE TRIGGER IF NOT EXISTS charges_stay BEFORE UPDATE ON charges
-    BEGIN SELECT RAISE(ABORT, 'charges are never changed'); END;
-CREATE TRIGGER IF NOT EXISTS charges_remain BEFORE DELETE ON charges
-    BEGIN SELECT RAISE(ABORT, 'charges are never deleted'); END;
-CREATE TRIGGER IF NOT EXISTS answers_stay BEFORE UPDATE ON answers
-    BEGIN SELECT RAISE(ABORT, 'answers are never changed'); END;
-CREATE TRIGGER IF NOT EXISTS answers_remain BEFORE DELETE ON answers
-    BEGIN SELECT RAISE(ABORT, 'answers are never deleted'); END;
-"""
 _OF_STEP = "study = ? AND run = ? AND step = ? AND attempt = ?"
-_TRAINING = "step LIKE 'train/%'"
-_EVALUATION = "step = 'evaluate'"
+_OF_CHARGE = f"kind = 'charge' AND {_OF_STEP}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Whom a charge is about.
+
+    Attributes:
+        population: the residents of the dataset; None: it was declared public.
+    """
+
+    dataset: str
+    population: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,35 +51,20 @@ class Spending:
 
     def total(self) -> PrivacyCost | None:
         """Give both composed, or None if nothing was charged."""
-        return compose([(cost, 1) for cost in (self.training, self.evaluation) if cost])
-
-
-def compose(costs: Iterable[tuple[PrivacyCost, int]]) -> PrivacyCost | None:
-    """Give each cost, so many times, composed; equal sampled sums are counted together."""
-    sampled: dict[tuple[SamplingRate, NoiseMultiplier], int] = {}
-    others: list[Event] = []
-    for cost, times in costs:
-        for event in cost.events:
-            if isinstance(event, SampledGaussianEvent):
-                key = (event.sampling, event.noise)
-                sampled[key] = sampled.get(key, 0) + times * event.count
-            else:
-                others.extend([event] * times)
-    merged = (
-        SampledGaussianEvent(sampling=sampling, noise=noise, count=count)
-        for (sampling, noise), count in sampled.items()
-    )
-    events: tuple[Event, ...] = (*others, *merged)
-    return PrivacyCost(events=events) if events else None
+        if self.training is None or self.evaluation is None:
+            return self.training or self.evaluation
+        return merged(self.training + self.evaluation)
 
 
 class Ledger:
-    """The charges and answers of one node, in its database."""
+    """The charges and answers of one node."""
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
-        """Open the ledger in the database at `path`; `now` dates its entries."""
-        self._database = Database(path, schema=_SCHEMA)
-        self._now = now
+    def __init__(self, journal: Journal, *, limits: Limits) -> None:
+        """Keep the journal, and the limits on each population."""
+        self._journal = journal
+        self._database = journal.database
+        self._limits = limits
+        self._meter = Meter(limits)
 
     def answered(self, step: StepKey, request: str) -> bytes | None:
         """Give the stored answer to the step, or None if it has not been answered.
@@ -112,18 +88,20 @@ class Ledger:
         step: StepKey,
         request: str,
         cost: PrivacyCost,
+        about: Subject,
         allow: Callable[[Spending], None],
     ) -> bool:
-        """Charge the step durably, if `allow` accepts what the study will then have spent.
+        """Charge the step durably, if `allow` and the limits accept what will then be spent.
 
-        The question and the charge are one transaction: two runs of a study cannot both take
-        the last of its budget. Nothing is charged when `allow` raises, or when the step has
-        been answered already: then it gives False, and nothing may be released but that answer.
+        `allow` is asked about the study, the limits about its population. The questions and the
+        charge are one transaction: two runs cannot both take the last of a budget. Nothing is
+        charged when either refuses, or when the step has been answered already: then it gives
+        False, and nothing may be released but that answer.
 
         Raises:
             ProtocolViolationError: the step was asked before with another request.
-            BudgetExhaustedError, RefusedError: whatever `allow` raises.
-            StorageError: the charge could not be made durable.
+            BudgetExhaustedError, RefusedError: a limit, or whatever `allow` raises.
+            StorageError: the charge could not be made durable, or the ledger was changed.
         """
         with self._database.write() as connection:
             self._same_request(connection, step, request)
@@ -133,13 +111,22 @@ class Ledger:
             ).fetchone()
             if answered is not None:
                 return False
-            row = (*_key(step), request, documents.write(cost), self._now().isoformat())
-            connection.execute(
-                "INSERT INTO charges (study, run, step, attempt, request, cost, charged_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                row,
+            entry = ChargeEntry(
+                number=0,
+                at=self._journal.now(),
+                study=step.study,
+                run=str(step.run),
+                step=step.step,
+                attempt=step.attempt,
+                request=request,
+                dataset=about.dataset,
+                population=about.population,
+                cost=cost,
             )
-            allow(_spent(connection, step.study))
+            book = self._journal.book(connection)
+            allow(_spent(book, step.study, entry))
+            self._meter.check(book, entry)
+            self._journal.append(connection, *self._changed_limits(book), entry)
         return True
 
     def answer(self, step: StepKey, reply: bytes, weight: float | None) -> None:
@@ -150,15 +137,15 @@ class Ledger:
         """
         with self._database.write() as connection:
             charged = connection.execute(
-                f"SELECT 1 FROM charges WHERE {_OF_STEP}",  # noqa: S608 - a constant
-                _key(step),
+                f"SELECT 1 FROM entries WHERE {_OF_CHARGE}",  # noqa: S608 - a constant
+                _text_key(step),
             ).fetchone()
             if charged is None:
                 raise ProtocolViolationError(f"the step {step} was answered but never charged")
             connection.execute(
                 "INSERT OR IGNORE INTO answers (study, run, step, attempt, reply, weight,"
                 " answered_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*_key(step), reply, weight, self._now().isoformat()),
+                (*_key(step), reply, weight, self._journal.now().isoformat()),
             )
 
     def weight(self, study: str, run: int) -> float | None:
@@ -176,22 +163,46 @@ class Ledger:
 
     def spending(self, study: str) -> Spending:
         """Give what the study (its hash) was charged, training and evaluation apart."""
-        with self._database.read() as connection:
-            return _spent(connection, study)
+        with self.book() as book:
+            return _spent(book, study)
 
     def spent(self, study: str) -> PrivacyCost | None:
         """Give everything the study (its hash) was charged, or None."""
         return self.spending(study).total()
 
+    @contextmanager
+    def book(self) -> Iterator[Book]:
+        """Give the ledger as it is now, for reading.
+
+        Raises:
+            StorageError: it cannot be read, or is not what was signed.
+        """
+        with self._database.read() as connection:
+            yield self._journal.book(connection)
+
     def close(self) -> None:
         """Close the database."""
-        self._database.close()
+        self._journal.close()
+
+    def _changed_limits(self, book: Book) -> tuple[LimitsEntry, ...]:
+        """Give an entry for the limits, if the ledger does not say that they hold."""
+        if book.limits == self._limits:
+            return ()
+        limits = self._limits
+        entry = LimitsEntry(
+            number=0,
+            at=self._journal.now(),
+            per_year=limits.per_year,
+            total=limits.total,
+            delta=limits.delta,
+        )
+        return (entry,)
 
     @staticmethod
     def _same_request(connection: Connection, step: StepKey, request: str) -> None:
         row = connection.execute(
-            f"SELECT 1 FROM charges WHERE {_OF_STEP} AND request <> ?",  # noqa: S608 - a constant
-            (*_key(step), request),
+            f"SELECT 1 FROM entries WHERE {_OF_CHARGE} AND request <> ?",  # noqa: S608 - a constant
+            (*_text_key(step), request),
         ).fetchone()
         if row is not None:
             raise ProtocolViolationError(
@@ -204,17 +215,20 @@ def _key(step: StepKey) -> tuple[str, int, str, int]:
     return (step.study, step.run, step.step, step.attempt)
 
 
-def _spent(connection: Connection, study: str) -> Spending:
-    def charged(condition: str) -> list[tuple[PrivacyCost, int]]:
-        rows = connection.execute(
-            f"SELECT cost, COUNT(*) FROM charges WHERE study = ? AND {condition} GROUP BY cost",  # noqa: S608 - constants
-            (study,),
-        )
-        return [(read_json(PrivacyCost, row[0], what="a charge"), row[1]) for row in rows]
+def _text_key(step: StepKey) -> tuple[str, str, str, int]:
+    """Give the key as entries have it: a run is a text in JSON."""
+    return (step.study, str(step.run), step.step, step.attempt)
 
-    training, evaluation = charged(_TRAINING), charged(_EVALUATION)
+
+def _spent(book: Book, study: str, more: ChargeEntry | None = None) -> Spending:
+    """Give what a study was charged, with one charge more."""
+    account = book.studies
+    if more is not None:
+        account = account.plus(study, more.part, more.cost)
+    parts = account.studies.get(study, {})
+    costs = {part: counted(tally) for part, tally in parts.items()}
     return Spending(
-        training=compose(training),
-        evaluation=compose(evaluation),
-        charges=sum(times for _, times in (*training, *evaluation)),
+        training=costs.get(Part.TRAINING),
+        evaluation=costs.get(Part.EVALUATION),
+        charges=account.charges.get(study, 0),
     )

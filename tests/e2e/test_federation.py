@@ -103,7 +103,13 @@ class City(Federation):
             home,
             "run",
         ]
-        self._start(department, command, environment={"OMP_NUM_THREADS": "1"})
+        environment = {
+            "OMP_NUM_THREADS": "1",
+            # All tests of this module run their studies on the same residents in one year.
+            "DATALABBET_NODE__EPSILON_PER_YEAR": "100",
+            "DATALABBET_NODE__EPSILON_TOTAL": "100",
+        }
+        self._start(department, command, environment=environment)
 
     def approved(self, client: Datalabbet, text: str) -> None:
         path = self.root / "study.yaml"

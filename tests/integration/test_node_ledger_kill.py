@@ -6,12 +6,14 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from datetime import UTC, datetime
 from pathlib import Path
 
-from models.governance.step import StepKey
-from node.ledger.ledger import Ledger
+from ledgers import Open
 
+from models.governance.step import StepKey
+from models.ledger.verification import verify
+
+HERE = str(Path(__file__).parents[1] / "support")
 STUDY = "a" * 64
 ROUND_STEPS = 5
 WORKER = """
@@ -22,19 +24,30 @@ from pathlib import Path
 from models.governance.cost import PrivacyCost, SampledGaussianEvent
 from models.governance.step import StepKey
 from models.quantities import NoiseMultiplier, SamplingRate
+
+sys.path.insert(0, sys.argv[2])
+from ledgers import KEY, PUPILS
+from node.ledger.journal import Journal, Owner
 from node.ledger.ledger import Ledger
+from models.ledger.limits import Limits
+from models.quantities import Delta, Epsilon
 
 folder = Path(sys.argv[1])
-event = SampledGaussianEvent(sampling=SamplingRate(0.1), noise=NoiseMultiplier(1.5), count=5)
+event = SampledGaussianEvent(sampling=SamplingRate(0.01), noise=NoiseMultiplier(9.0), count=5)
 cost = PrivacyCost(events=(event,))
-ledger = Ledger(folder / "node.db", now=lambda: datetime.now(tz=UTC))
+owner = Owner(department="school", key=KEY)
+journal = Journal(folder / "node.db", owner=owner, now=lambda: datetime.now(tz=UTC))
+limits = Limits(per_year=Epsilon(8.0), total=Epsilon(16.0), delta=Delta(1e-6))
+ledger = Ledger(journal, limits=limits)
 done = os.open(folder / "done.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 print("ready", flush=True)
 for number in range(1, 1000):
     step = StepKey(study="a" * 64, run=7, step=f"train/{number}", attempt=1)
     if ledger.answered(step, "r") is not None:
         continue
-    ledger.charge(step=step, request="r", cost=cost, allow=lambda spending: None)
+    ledger.charge(
+        step=step, request="r", cost=cost, about=PUPILS, allow=lambda spending: None
+    )
     os.write(done, f"{number}\\n".encode())
     os.fsync(done)
     ledger.answer(step, b"reply" * 100, None)
@@ -44,7 +57,7 @@ for number in range(1, 1000):
 def kill_after(folder: Path, seconds: float) -> None:
     """Run the worker and kill it some time after it began."""
     worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(folder)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WORKER, str(folder), HERE], stdout=subprocess.PIPE, text=True
     )
     assert worker.stdout is not None
     assert worker.stdout.readline() == "ready\n"
@@ -56,12 +69,14 @@ def kill_after(folder: Path, seconds: float) -> None:
 
 def test_kill_9_never_makes_the_ledger_count_too_little(tmp_path: Path) -> None:
     kills = 8
+    head = None
     (tmp_path / "done.log").touch()
     for kill in range(kills):
         kill_after(tmp_path, 0.01 + 0.0173 * kill)  # at another place of the loop each time
 
-        ledger = Ledger(tmp_path / "node.db", now=lambda: datetime.now(tz=UTC))
-        with ledger._database.read() as connection:
+        opened = Open(tmp_path)
+        ledger = opened.ledger
+        with opened.journal.database.read() as connection:
             rows = connection.execute("SELECT step FROM charges").fetchall()
         charged = Counter(row[0] for row in rows)
         done = Counter(f"train/{n}" for n in (tmp_path / "done.log").read_text().split())
@@ -69,13 +84,20 @@ def test_kill_9_never_makes_the_ledger_count_too_little(tmp_path: Path) -> None:
         assert all(charged[step] >= times for step, times in done.items())
         spent = ledger.spent(STUDY)
         assert (spent.events[0].count if spent else 0) == ROUND_STEPS * sum(charged.values())
-        ledger.close()
+        # The signed head, the entries and what they add up to are of one mind.
+        assert verify(opened.export(), key=opened.fingerprint).problem is None
+        assert (
+            head is None
+            or verify(opened.export(), key=opened.fingerprint, since=head).problem is None
+        )
+        head = opened.head()
+        opened.close()
     # Not vacuous: work was done, interrupted, and charged again; but once per crash at most.
     assert sum(done.values()) > kills
     assert sum(charged.values()) - len(charged) <= kills
     last = max(int(step.partition("/")[2]) for step in charged)
+    opened = Open(tmp_path)
     for number in range(1, last):
         step = StepKey(study=STUDY, run=7, step=f"train/{number}", attempt=1)
-        ledger = Ledger(tmp_path / "node.db", now=lambda: datetime.now(tz=UTC))
-        assert ledger.answered(step, "r") is not None
-        ledger.close()
+        assert opened.ledger.answered(step, "r") is not None
+    opened.close()

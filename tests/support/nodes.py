@@ -13,11 +13,13 @@ from models.families.network import initial
 from models.governance.approval import Approval, Decision, Statement, sign
 from models.governance.release import Release
 from models.governance.study import Study
+from models.ledger.limits import DEFAULT, Limits
 from models.privacy.plan import PrivacyPlan, plan
 from models.schema import Declaration
 from node.gate.approvals import Approvals
 from node.gate.gate import Gate, Policy
 from node.gate.steps import Steps
+from node.ledger.journal import Journal, Owner
 from node.ledger.ledger import Ledger
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -66,13 +68,16 @@ class Department:
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
     declared: dict[str, Declaration] = field(default_factory=lambda: {"pupils": declaration()})
     policy: Policy = field(default_factory=Policy)
+    limits: Limits = DEFAULT
 
     def __post_init__(self) -> None:
         self.database = self.folder / "node.db"
+        owner = Owner(department=DEPARTMENT, key=self.key)
+        self.journal = Journal(self.database, owner=owner, now=lambda: NOW)
         self.approvals = Approvals(
-            self.database, department=DEPARTMENT, key=self.key.public_key(), now=lambda: NOW
+            self.journal, department=DEPARTMENT, key=self.key.public_key(), now=lambda: NOW
         )
-        self.ledger = Ledger(self.database, now=lambda: NOW)
+        self.ledger = Ledger(self.journal, limits=self.limits)
         self.gate = Gate(
             department=DEPARTMENT,
             approvals=self.approvals,
@@ -115,8 +120,7 @@ class Department:
 
     def close(self) -> None:
         """Close the database."""
-        self.approvals.close()
-        self.ledger.close()
+        self.journal.close()
 
 
 def parameters(study: Study, *, shift: float = 0.0) -> dict[str, np.ndarray]:

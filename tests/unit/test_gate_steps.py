@@ -18,8 +18,9 @@ from models.errors import (
 from models.governance.approval import Decision
 from models.governance.release import Release
 from models.governance.step import StepKey
+from models.ledger.limits import Limits
 from models.privacy.plan import plan
-from models.quantities import Share
+from models.quantities import Delta, Epsilon, Share
 from node.gate.gate import Policy
 from node.gate.preview import preview
 from node.gate.steps import Steps, request_digest
@@ -291,3 +292,40 @@ def test_the_preview_names_histograms_only_where_there_are_any() -> None:
     none = study(privacy={"holdout": Share(0.0)})
     assert "histograms" in held
     assert "histograms" not in {p.about: p.text for p in preview(none)}["what leaves"]
+
+
+def test_a_study_that_asks_for_more_than_the_node_allows_is_refused(tmp_path: Path) -> None:
+    strict = Department(tmp_path, policy=Policy(per_study=Epsilon(1.5)))
+    assert "asks for an ε of 2" in " ".join(strict.gate.objections(study()))
+    strict.declared = {"pupils": declaration(public=True)}  # nobody to protect
+    assert strict.gate.objections(study()) == ()
+    strict.close()
+
+
+def test_the_limits_of_all_studies_stop_a_step_before_records_are_opened(
+    tmp_path: Path, bench: Bench
+) -> None:
+    limits = Limits(per_year=Epsilon(0.5), total=Epsilon(16.0), delta=Delta(1e-6))
+    strict = Department(tmp_path, limits=limits)
+    strict.approve(study())
+    steps = strict.steps(study(), lambda: bench)
+    with pytest.raises(BudgetExhaustedError, match="in 2026"):
+        train(steps)
+    assert bench.asked == []
+    assert strict.ledger.spent(study().digest()) is None
+    strict.close()
+
+
+def test_a_step_is_charged_to_the_population_of_its_dataset(tmp_path: Path, bench: Bench) -> None:
+    policy = Policy(populations={"pupils": "children"})
+    strict = Department(tmp_path, policy=policy)
+    strict.approve(study())
+    train(strict.steps(study(), lambda: bench))
+    with strict.ledger.book() as book:
+        assert {population for population, _ in book.accounts} == {"children"}
+    strict.declared = {"pupils": declaration(public=True)}
+    assert strict.gate.subject(study()).population is None
+    strict.declared = {}
+    with pytest.raises(RefusedError, match="not declared"):
+        strict.gate.subject(study())
+    strict.close()

@@ -8,12 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models.errors import BudgetExhaustedError, ProtocolViolationError, StorageError
 from models.governance.cost import GaussianEvent, PrivacyCost, SampledGaussianEvent
 from models.governance.step import StepKey
+from models.ledger.limits import DEFAULT
 from models.quantities import NoiseMultiplier, SamplingRate
-from node.ledger.ledger import Ledger, Spending
+from node.ledger.journal import Journal, Owner
+from node.ledger.ledger import Ledger, Spending, Subject
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 STUDY = "a" * 64
@@ -21,6 +24,18 @@ ROUND = PrivacyCost(
     events=(SampledGaussianEvent(sampling=SamplingRate(0.1), noise=NoiseMultiplier(1.5), count=5),)
 )
 COUNT = PrivacyCost(events=(GaussianEvent(noise=NoiseMultiplier(10.0)),))
+
+
+HERE = str(Path(__file__).parent)
+OTHER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_ledger_node import ROUND, PUPILS, fine, opened, step
+opened(Path(sys.argv[1])).charge(
+    step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine
+)
+"""
 
 
 def step(name: str = "train/1", *, run: int = 7, attempt: int = 1, study: str = STUDY) -> StepKey:
@@ -31,50 +46,59 @@ def fine(spending: Spending) -> None:
     assert spending.total() is not None
 
 
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+PUPILS = Subject(dataset="pupils", population="residents")
+
+
+def opened(folder: Path) -> Ledger:
+    owner = Owner(department="school", key=KEY)
+    return Ledger(Journal(folder / "node.db", owner=owner, now=lambda: NOW), limits=DEFAULT)
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "node.db", now=lambda: NOW)
+    return opened(tmp_path)
 
 
 def test_a_charge_is_there_after_reopening(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
-    again = Ledger(tmp_path / "node.db", now=lambda: NOW)
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
+    again = opened(tmp_path)
     assert again.spent(STUDY) == ROUND
     assert again.answered(step(), "r") is None
 
 
 def test_the_database_is_readable_by_its_owner_only(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     for path in tmp_path.iterdir():
         assert path.stat().st_mode & 0o077 == 0, path.name
 
 
 def test_an_answered_step_is_charged_once_and_answered_again(ledger: Ledger) -> None:
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     ledger.answer(step(), b"reply", 12.5)
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     assert ledger.answered(step(), "r") == b"reply"
     assert ledger.spent(STUDY) == ROUND
 
 
 def test_an_unanswered_step_is_charged_again(ledger: Ledger) -> None:
     for _ in range(3):
-        ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+        ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     (event,) = ledger.spent(STUDY).events
     assert event.count == 15
 
 
 def test_the_first_answer_stands(ledger: Ledger) -> None:
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     ledger.answer(step(), b"first", None)
     ledger.answer(step(), b"second", None)
     assert ledger.answered(step(), "r") == b"first"
 
 
 def test_another_request_under_the_same_key_is_refused(ledger: Ledger) -> None:
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     with pytest.raises(ProtocolViolationError, match="other parameters"):
-        ledger.charge(step=step(), request="other", cost=ROUND, allow=fine)
+        ledger.charge(step=step(), request="other", cost=ROUND, about=PUPILS, allow=fine)
     ledger.answer(step(), b"reply", None)
     with pytest.raises(ProtocolViolationError, match="other parameters"):
         ledger.answered(step(), "other")
@@ -88,14 +112,14 @@ def test_nothing_is_charged_when_the_budget_says_no(ledger: Ledger) -> None:
         raise BudgetExhaustedError("spent")
 
     with pytest.raises(BudgetExhaustedError):
-        ledger.charge(step=step(), request="r", cost=ROUND, allow=never)
+        ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=never)
     assert ledger.spent(STUDY) is None
 
 
 def test_training_and_evaluation_are_told_apart_and_studies_too(ledger: Ledger) -> None:
-    ledger.charge(step=step(), request="r", cost=ROUND + COUNT, allow=fine)
-    ledger.charge(step=step("evaluate"), request="r", cost=COUNT, allow=fine)
-    ledger.charge(step=step(study="b" * 64), request="r", cost=COUNT, allow=fine)
+    ledger.charge(step=step(), request="r", cost=ROUND + COUNT, about=PUPILS, allow=fine)
+    ledger.charge(step=step("evaluate"), request="r", cost=COUNT, about=PUPILS, allow=fine)
+    ledger.charge(step=step(study="b" * 64), request="r", cost=COUNT, about=PUPILS, allow=fine)
     spending = ledger.spending(STUDY)
     assert set(spending.training.events) == {*ROUND.events, *COUNT.events}
     assert spending.evaluation == COUNT
@@ -110,7 +134,7 @@ def test_the_first_weight_of_a_study_is_kept(ledger: Ledger) -> None:
     assert ledger.weight(STUDY, 7) is None
     for number, weight in ((1, 80.5), (2, 91.0)):
         key = step(f"train/{number}")
-        ledger.charge(step=key, request="r", cost=ROUND, allow=fine)
+        ledger.charge(step=key, request="r", cost=ROUND, about=PUPILS, allow=fine)
         ledger.answer(key, b"", weight)
     assert ledger.weight(STUDY, 7) == 80.5
     assert ledger.weight(STUDY, 8) == 80.5  # paid for in an earlier run of the same study
@@ -120,14 +144,16 @@ def test_the_first_weight_of_a_study_is_kept(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "statement",
     [
-        "DELETE FROM charges",
-        "UPDATE charges SET cost = x''",
+        "DELETE FROM entries",
+        "UPDATE entries SET document = '{}'",
+        "DELETE FROM heads",
+        "UPDATE heads SET document = ''",
         "DELETE FROM answers",
         "UPDATE answers SET reply = x''",
     ],
 )
 def test_the_ledger_only_grows(ledger: Ledger, tmp_path: Path, statement: str) -> None:
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     ledger.answer(step(), b"reply", None)
     connection = sqlite3.connect(tmp_path / "node.db")
     with pytest.raises(sqlite3.IntegrityError, match="never"):
@@ -145,9 +171,9 @@ def test_two_runs_cannot_both_take_the_last_of_a_budget(ledger: Ledger, tmp_path
     outcomes: list[bool] = []
 
     def take(run: int) -> None:
-        own = Ledger(tmp_path / "node.db", now=lambda: NOW)
+        own = opened(tmp_path)
         try:
-            own.charge(step=step(run=run), request="r", cost=ROUND, allow=one_only)
+            own.charge(step=step(run=run), request="r", cost=ROUND, about=PUPILS, allow=one_only)
             outcomes.append(True)
         except BudgetExhaustedError:
             outcomes.append(False)
@@ -171,7 +197,7 @@ def test_a_full_disk_is_named_and_nothing_is_charged(ledger: Ledger, tmp_path: P
     def fill() -> None:
         for number in range(1, 200):
             key = step(f"train/{number}")
-            ledger.charge(step=key, request="r" * 64, cost=ROUND, allow=fine)
+            ledger.charge(step=key, request="r" * 64, cost=ROUND, about=PUPILS, allow=fine)
             ledger.answer(key, b"x" * 4000, None)
 
     with pytest.raises(StorageError, match="full"):
@@ -185,24 +211,19 @@ def test_a_full_disk_is_named_and_nothing_is_charged(ledger: Ledger, tmp_path: P
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "node.db").write_bytes(b"no database at all" * 100)
     with pytest.raises(StorageError, match=r"node\.db"):
-        Ledger(tmp_path / "node.db", now=lambda: NOW)
+        opened(tmp_path)
 
 
 def test_what_another_process_writes_is_seen_by_every_connection(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     """A second connection in this process must not cost the first its locks, and so its log."""
-    ledger.charge(step=step(), request="r", cost=ROUND, allow=fine)
-    second = Ledger(tmp_path / "node.db", now=lambda: NOW)
-    code = (
-        "import sys, sqlite3; c = sqlite3.connect(sys.argv[1]);"
-        "c.execute('INSERT INTO charges SELECT NULL, study, run, step, attempt, request, cost,"
-        " charged_at FROM charges LIMIT 1'); c.commit(); c.close()"
-    )
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
+    second = opened(tmp_path)
     for expected in (2, 3, 4):
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / "node.db")], check=True)
+        subprocess.run([sys.executable, "-c", OTHER, str(tmp_path), HERE], check=True)
         assert ledger.spending(STUDY).charges == expected
         assert second.spending(STUDY).charges == expected
-    ledger.charge(step=step("train/2"), request="r", cost=ROUND, allow=fine)
+    ledger.charge(step=step("train/2"), request="r", cost=ROUND, about=PUPILS, allow=fine)
     assert second.spending(STUDY).charges == 5
     assert (tmp_path / "node.db-wal").exists()

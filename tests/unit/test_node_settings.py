@@ -44,6 +44,8 @@ def test_a_home_for_invented_residents(tmp_path: Path) -> None:
     homes.create(tmp_path / "home", mode=Mode.DEMO)
     home = homes.open_home(tmp_path / "home")
     assert home.settings.mode is Mode.DEMO
+    limits = (home.settings.epsilon_per_study, home.settings.epsilon_per_year)
+    assert (*limits, home.settings.epsilon_total) == (100, 100, 100)
     assert home.admission() == Admission(mode=Mode.DEMO)
     (home.datasets / "pupils.yaml").write_text(DECLARATION, encoding="utf-8")
     (dataset,) = home.shelf().datasets().values()

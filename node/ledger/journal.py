@@ -1,0 +1,157 @@
+"""The ledger's entries in the node's database: each with a signed head, in one transaction."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from sqlite3 import Connection
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from models import documents
+from models.errors import InvalidDocumentError, RefusedError, StorageError
+from models.ledger.book import Book, EntryError
+from models.ledger.entries import (
+    ChargeEntry,
+    DecisionEntry,
+    Head,
+    KeyEntry,
+    LimitsEntry,
+    SignedHead,
+    key_text,
+    sign,
+    signed_by,
+)
+from node.ledger.database import Database
+from node.ledger.tables import make
+from protos.codec import read_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """Whose ledger it is, and the identity key that signs it."""
+
+    department: str
+    key: Ed25519PrivateKey = field(repr=False)
+
+
+class Journal:
+    """The entries of one node, and what they add up to.
+
+    Formal guarantee: an entry is durable only together with a head over it and everything
+    before it, signed by the key in force. What lies in the database is held against the newest
+    head when it is opened and before every entry: a node does not go on with a ledger in which
+    an entry was changed, left out or moved. (Who has the identity key, or puts back an older
+    copy of the whole database, can only be found with a head that was kept elsewhere.)
+    """
+
+    def __init__(self, path: Path, *, owner: Owner, now: Callable[[], datetime]) -> None:
+        """Open the database at `path`; a database of an earlier version is brought to this one.
+
+        Raises:
+            StorageError: it cannot be opened, or is not what was signed.
+        """
+        self.database = Database(path)
+        self.now = now
+        self._owner = owner
+        self.public_key = key_text(owner.key.public_key())
+        self._book = Book()
+        with self.database.write() as connection:
+            noted = make(connection)
+            before = None if noted is not None else self.book(connection).owner
+            entries = () if noted is None else noted.entries
+            if before is None or not self._is_ours(before):
+                own = KeyEntry(
+                    number=0, at=now(), department=owner.department, public_key=self.public_key
+                )
+                self._write(connection, (own, *entries))
+
+    def append(
+        self, connection: Connection, *entries: LimitsEntry | DecisionEntry | ChargeEntry
+    ) -> None:
+        """Put entries at the end, in the transaction that is open; their numbers are set here.
+
+        Raises:
+            RefusedError: the ledger has passed to another key since it was opened.
+            StorageError: what lies there is not what was signed.
+        """
+        owner = self.book(connection).owner
+        if owner is None or not self._is_ours(owner):
+            raise RefusedError(
+                "the node's identity key was changed while it ran",
+                hint="Start the node again: it then signs with the key that is in force.",
+            )
+        self._write(connection, entries)
+
+    def book(self, connection: Connection) -> Book:
+        """Give the ledger as it was when the open transaction began; read it, change nothing.
+
+        Raises:
+            StorageError: what lies there is not what was signed.
+        """
+        before = self._book.tree.size
+        try:
+            rows = connection.execute(
+                "SELECT document FROM entries WHERE number >= ? ORDER BY number", (before,)
+            )
+            for (document,) in rows:
+                self._book.read(document.encode())
+            self._check(connection, fresh=self._book.tree.size > before)
+        except EntryError as error:
+            self._book = Book()
+            raise StorageError(
+                f"the ledger in the node's database is not what was signed: an entry {error}",
+                hint="Nothing runs on it. Keep the file, and put back the newest backup.",
+            ) from None
+        return self._book
+
+    def head(self, connection: Connection) -> SignedHead:
+        """Give the newest head."""
+        (document,) = connection.execute(
+            "SELECT document FROM heads ORDER BY size DESC LIMIT 1"
+        ).fetchone() or (None,)
+        if document is None:
+            raise EntryError("has no head")
+        try:
+            return read_json(SignedHead, document.encode(), what="the stored head")
+        except InvalidDocumentError:
+            raise EntryError("has a damaged head") from None
+
+    def close(self) -> None:
+        """Close the database."""
+        self.database.close()
+
+    def _is_ours(self, entry: KeyEntry) -> bool:
+        return (entry.department, entry.public_key) == (self._owner.department, self.public_key)
+
+    def _check(self, connection: Connection, *, fresh: bool) -> None:
+        """Hold what was read against the newest head, and a head that is new against its key."""
+        signed = self.head(connection)
+        tree, owner = self._book.tree, self._book.owner
+        if (signed.head.size, signed.head.root) != (tree.size, tree.root().hex()):
+            raise EntryError("was changed, left out, added or moved")
+        if owner is None or (
+            fresh and not signed_by(signed.head, signed.signature, owner.public_key)
+        ):
+            raise EntryError("has a head with a wrong signature")
+
+    def _write(
+        self,
+        connection: Connection,
+        entries: Sequence[KeyEntry | LimitsEntry | DecisionEntry | ChargeEntry],
+    ) -> None:
+        """Insert entries and their head. The book takes them in when they are durable: later."""
+        tree = self._book.tree
+        for entry in entries:
+            content = documents.write(replace(entry, number=tree.size))
+            connection.execute(
+                "INSERT INTO entries (number, document) VALUES (?, ?)",
+                (tree.size, content.decode()),
+            )
+            tree = tree.add(content)
+        head = Head(size=tree.size, root=tree.root().hex(), at=self.now())
+        signed = SignedHead(head=head, signature=sign(head, self._owner.key))
+        connection.execute(
+            "INSERT INTO heads (size, document) VALUES (?, ?)",
+            (tree.size, documents.write(signed).decode()),
+        )
