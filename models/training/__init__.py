@@ -1,0 +1,9 @@
+"""Training with a secure sum: what is agreed on before, and each party's part of a step.
+
+    terms      what a study asks for, as public numbers
+    recipe     steps, clip and step size, without a look at data
+    plan       the terms with the noise that keeps them: sampler, clip, noise, events, sums
+    steps      a node's integers and the coordinator's arithmetic under a plan
+
+Pure functions over frozen values. No run uses it yet: the drivers come later.
+"""
