@@ -9,7 +9,7 @@ from demo.town import AREAS
 
 STUDY = "eligible-for-upper-secondary"
 OUTCOME = "behorig_yrkes"
-VARIABLES = ("franvaro_procent", "underkand_matematik_ak6", "vh_utb", "nyanland")
+VARIABLES = ("franvaro_hogst_30", "underkand_matematik_ak6", "vh_utb", "nyanland")
 
 
 def study(*, epsilon: str) -> str:

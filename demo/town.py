@@ -76,8 +76,7 @@ def area_tables(tables: dict[str, pd.DataFrame], area: str) -> dict[str, pd.Data
 
 
 def _write(town: Town, tables: dict[str, pd.DataFrame], folder: Path) -> None:
-    generator = town.city.settings.generator("dirty")  # clean deliveries draw nothing from it
-    delivery = Delivery(folder, profile=Profile.CLEAN, generator=generator)
+    delivery = Delivery(folder, profile=Profile.CLEAN, settings=town.city.settings)
     delivery.add(tables)
     delivery.close()
 

@@ -30,10 +30,14 @@ class Quantity:
         """
         if isinstance(self.value, bool) or not isinstance(self.value, (int, float)):
             raise ValueError(f"{self.label()} must be a number")  # noqa: TRY004 - pydantic reads it
-        low = self.value >= self.minimum if self.closed else self.value > self.minimum
-        if not (math.isfinite(self.value) and low and self.value <= self.maximum):
+        try:
+            value = float(self.value)
+        except OverflowError:  # an integer beyond all floats
+            value = math.inf
+        low = value >= self.minimum if self.closed else value > self.minimum
+        if not (math.isfinite(value) and low and value <= self.maximum):
             raise ValueError(f"{self.label()} must be {self.bounds()}")
-        object.__setattr__(self, "value", float(self.value))
+        object.__setattr__(self, "value", value)
 
     @classmethod
     def label(cls) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from node.output import Json
 
@@ -40,7 +41,8 @@ class Noted:
         column: empty where it is the file as a whole.
         row: from 1; None where it is the column or the file as a whole.
         note: what, in the same words for the same thing.
-        detail: which category or period, as the declaration has it; else empty.
+        detail: which category or period, as the declaration has it, which other file, or how
+            many rows of which other table; else empty.
     """
 
     file: str
@@ -66,6 +68,7 @@ class CheckReport:
 
     Attributes:
         file: the source, or a pattern for its files.
+        files: those that were read, where the source is text files.
         rows: read, usable or not.
         usable: without any problem: what a study of all columns would read.
         residents: different residents among the usable rows.
@@ -75,6 +78,7 @@ class CheckReport:
     """
 
     file: str
+    files: tuple[str, ...]
     rows: int
     usable: int
     residents: int
@@ -99,6 +103,9 @@ def as_text(name: str, report: CheckReport) -> str:
     lines = [
         f"{name}: {report.rows} rows read, {report.usable} usable, {report.residents} residents"
     ]
+    if len(report.files) > 1:
+        names = ", ".join(Path(file).name for file in report.files)
+        lines.append(f"  {len(report.files)} files read: {names}")
     files = {total.file for total in report.totals} | {item.file for item in report.note_totals}
     for file in sorted(files):
         lines.append(f"  {file}")
@@ -123,13 +130,14 @@ def _notes(report: CheckReport, file: str) -> Iterator[str]:
     for total in report.note_totals:
         if total.file == file:
             places = [
-                item.detail if item.row is None else str(item.row)
+                place
                 for item in report.notes
-                if (item.file, item.column, item.note) == (file, total.column, total.note)
+                if (place := item.detail if item.row is None else str(item.row))
+                and (item.file, item.column, item.note) == (file, total.column, total.note)
             ]
             where = f"note, column {total.column}" if total.column else "note"
-            counted = f": {total.times}{_listed(total.times, places)}" if total.column else ""
-            yield f"{where}: {total.note}{counted}"
+            counted = f": {total.times}" if total.column else ""
+            yield f"{where}: {total.note}{counted}{_listed(total.times, places)}"
 
 
 def _listed(count: int, places: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import typer
 from models import documents
 from models.errors import UsageError
 from models.ledger.book import TOTAL
-from models.ledger.entries import Balance, Head, SignedHead, fingerprint
+from models.ledger.entries import Balance, SignedHead, fingerprint
 from models.ledger.export import last_head
 from models.ledger.limits import Limits
 from node.config import now
@@ -97,7 +97,7 @@ def export(
             key=rules.keyring.identity(),
             delta=home.limits().delta,
             at=now(),
-            since=start,
+            since=None if start is None else start.head,
         )
         content = b"".join(line + b"\n" for line in given)
         key = fingerprint(rules.journal.public_key)
@@ -145,6 +145,7 @@ def verify(
     if closing is None or head is None:
         show(output, data=data, text=f"NOT VERIFIED: {verdict.problem}")
         raise typer.Exit(1)
+    some = closing.size > closing.first
     data |= {
         "department": closing.department,
         "first": closing.first,
@@ -153,11 +154,11 @@ def verify(
     }
     about = [
         ("verified", f"the ledger of {closing.department}"),
-        ("entries", f"{closing.first} to {closing.size - 1}"),
+        ("entries", f"{closing.first} to {closing.size - 1}" if some else "nothing new"),
         ("root", head.head.root),
         ("signed at", f"{head.head.at:%Y-%m-%d %H:%M:%S} UTC"),
         ("keys", "\n".join(verdict.keys)),
-        ("continues", "not asked" if start is None else f"the head over {start.size} entries"),
+        ("continues", "not asked" if start is None else f"the head over {start.head.size} entries"),
     ]
     rows = [
         (item.population, item.what[:12], str(item.charges), _number(item.epsilon))
@@ -209,8 +210,8 @@ def _head(signed: SignedHead) -> Json:
     return head
 
 
-def _head_of(path: Path) -> Head:
-    return last_head(_content(path).decode(errors="replace")).head
+def _head_of(path: Path) -> SignedHead:
+    return last_head(_content(path).decode(errors="replace"))
 
 
 def _content(path: Path) -> bytes:

@@ -17,7 +17,7 @@ from demo.city.settings import MUNICIPALITIES, Effects, Settings
 from demo.city.simulate import City, simulate
 from demo.city.tables.columns import Identities, identify
 from demo.city.tables.tables import written
-from demo.city.truth import TruthFile, latent
+from demo.city.truth import DECIMALS, TruthFile, latent
 from models.errors import UsageError
 
 FEWEST_RESIDENTS: Final = 1_000
@@ -131,7 +131,7 @@ def _check(order: Order) -> None:
 def _make(order: Order, parts: Path, draft: Path, *, tell: Callable[[str], None]) -> Made:
     first = order.settings()
     numbers = Numbers(generator=first.generator("ids"), municipality=order.municipality)
-    delivery = Delivery(parts, profile=order.profile, generator=first.generator("dirty"))
+    delivery = Delivery(parts, profile=order.profile, settings=first)
     truth = TruthFile(draft, {"arguments": order.arguments(), "effects": asdict(order.effects)})
     rows: Counter[str] = Counter()
     shared: Counter[str] = Counter()
@@ -169,6 +169,14 @@ def _estimates(
 ) -> list[dict[str, object]] | None:
     """Give the estimates; None for a city too small to determine them."""
     try:
-        return [asdict(estimate) for estimate in find(city)]
+        return [_rounded(estimate) for estimate in find(city)]
     except NoFitError:
         return None
+
+
+def _rounded(estimate: Estimate) -> dict[str, object]:
+    """Give an estimate without its last digits: those depend on how many threads summed up."""
+    return {
+        name: round(value, DECIMALS) if isinstance(value, float) else value
+        for name, value in asdict(estimate).items()
+    }

@@ -45,6 +45,8 @@ AVBROTT, ARBETE, PLANENLIG, STUDIER, OKAND = range(len(EndReason))
 
 _KIND_SHARES: Final = (0.45, 0.25, 0.15, 0.15)
 _SHORTEST, _LONGEST = 3, 9
+EARLIEST: Final = 1 - _LONGEST
+"""First month in which a programme with a month in 0-107 can have begun."""
 _YOUNGEST, _OLDER, _OLDEST = 18, 50, 64
 WINDOW_AFTER: Final = 6
 """Months after a programme in which it still shortens the spell."""

@@ -72,9 +72,17 @@ class Numbers:
 
     def running(self, kind: str, count: int, *, width: int) -> Texts:
         """Give the next `count` serial ids of a kind: `B000001`, with at least `width` digits."""
+        return self.some(kind, np.arange(count), of=count, width=width)
+
+    def some(self, kind: str, places: npt.NDArray[np.integer], *, of: int, width: int) -> Texts:
+        """Give those of the next `of` serial ids of a kind that stand at `places`, from 0.
+
+        The others are never given to anything: what an id is for decides over it, and not how
+        many there were before.
+        """
         first = self._counts.get(kind, 0) + 1
-        self._counts[kind] = first + count - 1
-        serials = range(first, first + count)
+        self._counts[kind] = first + of - 1
+        serials = (places + first).tolist()
         return np.array([f"{kind}{serial:0{width}d}" for serial in serials], dtype=object)
 
     def _take(self, slot: Integers, sex: Integers) -> Integers:

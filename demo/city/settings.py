@@ -88,14 +88,17 @@ class Settings:
     effects: Effects = field(default=Effects())
     block: int = 0
 
-    def generator(self, name: str) -> np.random.Generator:
+    def generator(self, name: str, *, table: str = "") -> np.random.Generator:
         """Give the generator of one table; drawing from it moves no other table.
 
-        Every call starts the stream of `name` anew, so one name belongs to one module.
+        Every call starts the stream of `name` anew, so one name belongs to one module. A stream
+        that serves many tables has a part for each: name the `table`.
         """
         code = self.municipality.code
         stream = name if code == "A" else f"{code}:{name}"
         words = [self.seed, zlib.crc32(stream.encode())]
+        if table:
+            words.append(zlib.crc32(table.encode()))
         return np.random.default_rng([*words, self.block] if self.block else words)
 
 

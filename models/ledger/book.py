@@ -10,6 +10,7 @@ from models.ledger.account import Account
 from models.ledger.entries import (
     AnyEntry,
     ChargeEntry,
+    DecisionEntry,
     Entry,
     KeyEntry,
     LimitsEntry,
@@ -32,6 +33,7 @@ class Book:
         tree: of the entries; for a ledger whose beginning is not at hand, of those before too.
         owner: the key entry in force.
         limits: the limits entry in force.
+        decisions: the newest decision on each study (its hash).
         studies: everything charged, whatever the population.
         accounts: per population, and per year or `total`.
     """
@@ -39,6 +41,7 @@ class Book:
     tree: Frontier = field(default_factory=Frontier)
     owner: KeyEntry | None = None
     limits: Limits | None = None
+    decisions: dict[str, DecisionEntry] = field(default_factory=dict)
     studies: Account = field(default_factory=Account)
     accounts: dict[tuple[str, str], Account] = field(default_factory=dict)
 
@@ -70,6 +73,8 @@ class Book:
             self.owner = entry
         elif isinstance(entry, LimitsEntry):
             self.limits = Limits(per_year=entry.per_year, total=entry.total, delta=entry.delta)
+        elif isinstance(entry, DecisionEntry):
+            self.decisions[entry.study] = entry
         elif isinstance(entry, ChargeEntry):
             self.studies.add(entry.study, entry.part, entry.cost)
             for key in keys(entry):

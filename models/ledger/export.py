@@ -12,7 +12,7 @@ from models import documents
 from models.errors import InvalidDocumentError, UsageError
 from models.governance.step import Hex64
 from models.ledger.book import Book
-from models.ledger.entries import KeyEntry, Position, SignedHead
+from models.ledger.entries import Key, Position, SignedHead
 from models.schema import STRICT
 
 Format = Literal["datalabbet/ledger/1"]
@@ -29,7 +29,7 @@ class Header:
     Attributes:
         first: the number of the first entry; 0: the export is whole.
         peaks: the frontier of the tree of the entries before `first` (`Frontier.peaks`).
-        owner: the key entry in force there; None if the export is whole.
+        key: the public key in force there; None if the export is whole.
     """
 
     __pydantic_config__ = STRICT
@@ -37,12 +37,15 @@ class Header:
     format: Format = FORMAT
     first: Position = 0
     peaks: tuple[Hex64, ...] = ()
-    owner: KeyEntry | None = None
+    key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedHeader:
-    """A header as it stands on its line. It is not signed itself: what it says is checked."""
+    """A header as it stands on its line.
+
+    It is not signed itself: the earlier head, which is, holds for everything that it says.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -54,7 +57,8 @@ def header_line(book: Book | None) -> bytes:
     header = Header()
     if book is not None:
         peaks = tuple(peak.hex() for peak in book.tree.peaks)
-        header = Header(first=book.tree.size, peaks=peaks, owner=book.owner)
+        key = None if book.owner is None else book.owner.public_key
+        header = Header(first=book.tree.size, peaks=peaks, key=key)
     return documents.write(SignedHeader(export=header))
 
 

@@ -1,15 +1,15 @@
 """Verifying an export with nothing but the fingerprint of the node's public key."""
 
+import base64
 import json
 from dataclasses import dataclass
 
 from models import documents
-from models.errors import InvalidDocumentError
+from models.errors import AccountingError, InvalidDocumentError
 from models.ledger.book import Book, EntryError
 from models.ledger.entries import (
     Balance,
     Closing,
-    Head,
     KeyEntry,
     SignedClosing,
     SignedHead,
@@ -31,7 +31,7 @@ class Verdict:
     Attributes:
         problem: the first thing that is wrong, with its line; None: everything is right.
         closing: the signed closing, if everything is right.
-        head: the newest signed head that was found right.
+        head: the newest signed head that was found right; `since` if nothing came after it.
         keys: fingerprints of the keys that signed, in order.
     """
 
@@ -41,12 +41,12 @@ class Verdict:
     keys: tuple[str, ...]
 
 
-def verify(content: bytes, *, key: str, since: Head | None = None) -> Verdict:
+def verify(content: bytes, *, key: str, since: SignedHead | None = None) -> Verdict:
     """Hold an export against the fingerprint of the key that is in force at its end.
 
     Finds whatever was changed, left out, repeated, put elsewhere or added since it was signed,
     balances that are not what the events add up to, and, with an earlier head (`since`), that
-    the ledger does not continue what it then was.
+    the ledger does not continue what it then was, or that another key signed it.
     """
     reader = _Reader(key=key, since=since)
     problem = None
@@ -71,12 +71,13 @@ def verify(content: bytes, *, key: str, since: Head | None = None) -> Verdict:
 class _Reader:
     """Reads an export line by line and raises at the first thing that is wrong."""
 
-    def __init__(self, *, key: str, since: Head | None) -> None:
+    def __init__(self, *, key: str, since: SignedHead | None) -> None:
         self.head: SignedHead | None = None
         self.closing: Closing | None = None
         self.keys: list[str] = []
         self._book = Book()
         self._key = key
+        self._key_before: str | None = None
         self._since = since
         self._first: int | None = None
         self._heads = 0
@@ -108,22 +109,26 @@ class _Reader:
     def _begin(self, header: Header) -> None:
         self._first = header.first
         if header.first:
-            if self._since is None or self._since.size != header.first:
+            if self._since is None or self._since.head.size != header.first:
                 raise EntryError(
                     f"begins at entry {header.first}: the head over exactly what came before "
                     "is needed (--since)"
                 )
-            if header.owner is None:
+            if header.key is None:
                 raise EntryError("does not say which key was in force")
-            self.keys.append(fingerprint(header.owner.public_key))
-        elif header.owner is not None:
+            if base64.b64encode(base64.b64decode(header.key)).decode() != header.key:
+                raise EntryError("is not in canonical form")
+            self.keys.append(fingerprint(header.key))
+        elif header.key is not None:
             raise EntryError("names a key before the first entry")
         try:
             peaks = tuple(bytes.fromhex(peak) for peak in header.peaks)
             self._book.tree = Frontier(size=header.first, peaks=peaks)
         except ValueError:
             raise EntryError("does not have the subtrees of what came before") from None
-        self._book.owner = header.owner
+        self._key_before = header.key
+        if header.first:
+            self.head = self._since  # until a newer one comes; `_compare` holds it to this header
         self._compare()
 
     def _at_head(self, signed: SignedHead) -> None:
@@ -143,15 +148,17 @@ class _Reader:
         self._compare()
 
     def _compare(self) -> None:
-        """Hold the tree against the earlier head, when it has that size."""
-        tree = self._book.tree
-        if self._since is None or tree.size != self._since.size:
+        """Hold the tree and its key against the earlier head, when the tree has that size."""
+        tree, since = self._book.tree, self._since
+        if since is None or tree.size != since.head.size:
             return
-        if tree.root().hex() != self._since.root:
+        if tree.root().hex() != since.head.root:
             raise EntryError(
                 f"the first {tree.size} entries are not those of the earlier head: history was "
                 "rewritten, or it is another ledger's"
             )
+        if not signed_by(since.head, since.signature, self._public_key()):
+            raise EntryError("has a key in force that did not sign the earlier head")
         self._since = None
 
     def _close(self, signed: SignedClosing) -> None:
@@ -173,12 +180,12 @@ class _Reader:
         if closing.heads != self._heads:
             raise EntryError(f"closes {closing.heads} heads, but {self._heads} are there")
         owner = self._book.owner
-        if owner is None or owner.department != closing.department:
+        if owner is not None and owner.department != closing.department:
             raise EntryError("closes another department's ledger")
         if self._since is not None:
             raise EntryError(
-                f"closes {tree.size} entries, fewer than the {self._since.size} of the earlier "
-                "head: the ledger was cut off or set back"
+                f"closes {tree.size} entries, fewer than the {self._since.head.size} of the "
+                "earlier head: the ledger was cut off or set back"
             )
         if not closing.first:
             self._recompute(closing)
@@ -187,14 +194,19 @@ class _Reader:
         self.closing = closing
 
     def _recompute(self, closing: Closing) -> None:
-        found = balances(self._book, delta=closing.delta)
+        try:
+            found = balances(self._book, delta=closing.delta)
+        except AccountingError as error:
+            raise EntryError(f"claims balances that cannot be computed: {error.message}") from None
         if not _agree(closing.balances, found):
             raise EntryError("claims balances that are not what the entries add up to")
 
     def _public_key(self) -> str:
-        if self._book.owner is None:
+        owner = self._book.owner
+        key = self._key_before if owner is None else owner.public_key
+        if key is None:
             raise EntryError("stands before any key")
-        return self._book.owner.public_key
+        return key
 
 
 def _agree(claimed: tuple[Balance, ...], found: tuple[Balance, ...]) -> bool:

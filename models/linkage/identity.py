@@ -10,6 +10,7 @@ Nothing here quotes a number in a message.
 
 import enum
 import re
+import unicodedata
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,6 +19,9 @@ FIRST_YEAR = 1840
 
 _LAST_YEAR = 2099
 """The last year of birth where nothing tells when the records were taken out."""
+
+_CENTURIES = ("18", "19", "20")
+"""Those between the first and the last year."""
 
 _HUNDRED = 100
 _DEMO_MONTHS = 80
@@ -97,9 +101,51 @@ class Admission:
             return Refusal.DEMO
         return Refusal.TEST if listed else None
 
+    def refusal_of_id(self, text: str) -> Refusal | None:
+        """Give why an id is refused that is declared to be no personal number, or None.
+
+        In production what reads as twelve digits is held to `refusal`. In demo mode ten digits
+        with a sign are, too: of every century that they can be of, none may be taken.
+        """
+        if self.mode is Mode.PRODUCTION:
+            if _digits(_bare(text), None) in self.test_numbers:
+                return Refusal.TEST
+            found = read(text, extracted=None)
+            return self.refusal(found) if isinstance(found, Identity) else None
+        return None if is_ten_digits(text) else self._refusal_of_any(text)
+
+    def refusal_of_ten_digits(self, text: str) -> Refusal | None:
+        """Give why ten bare digits would be refused if they were a personal number, or None."""
+        return self._refusal_of_any(text) if is_ten_digits(text) else None
+
+    def refusal_of_mistyped(self, text: str) -> Refusal | None:
+        """Give why a text with a fault is refused where personal numbers are declared, or None.
+
+        In demo mode alone: ten or twelve digits with the month of a real number, whatever is
+        wrong with them, are somebody's mistyped number. Demo numbers have other months.
+        """
+        digits = re.sub("[^0-9A-Za-z]", "", _bare(text))
+        if self.mode is Mode.PRODUCTION or not _REAL_MONTH.fullmatch(digits):
+            return None
+        known = {digits, *(century + digits for century in _CENTURIES)}
+        return None if known & self.test_numbers else Refusal.REAL
+
+    def _refusal_of_any(self, text: str) -> Refusal | None:
+        """Give the refusal of the numbers that a text can be, unless one of them is taken."""
+        refusals = {self.refusal(identity) for identity in readings(text)}
+        return None if None in refusals else next(iter(refusals), None)
+
 
 _WRITTEN = re.compile(r"([0-9]{2})?([0-9]{6})([-+]?)([0-9]{4})")
-_EXACT = re.compile(r"[0-9]{8}[-+]?[0-9]{4}")
+_TEN = re.compile("[0-9]{10}")
+_DECIMALS = re.compile("[.,]0+$")
+"""What programs put behind whole numbers that they hold as fractions."""
+
+_REAL_MONTH = re.compile(
+    "([0-9]{2})?[0-9]{2}((0[1-9]|1[0-2])[0-9]{2}|00([6-8][0-9]|9[01]))[0-9A-Za-z][0-9]{3}"
+)
+"""Months 01-12, or 00 with the day of a coordination number; interim numbers have a letter."""
+
 _FAULTS = (
     (re.compile(r"(?i)TF[0-9]{10}"), Fault.TEMPORARY),
     (re.compile(r"(?i)[0-9]([.,][0-9]+)?E[+]?[0-9]+"), Fault.SHORTENED),
@@ -111,7 +157,8 @@ _FAULTS = (
 def read(text: str, *, extracted: date | None) -> Identity | Fault:
     """Give whom a text names, or why it names nobody.
 
-    Blanks around and inside the number are passed over. A check digit is reckoned over the last
+    Blanks and quotation marks around and inside the number, and `.0` behind it, are passed over;
+    every dash is `-`, and digits may be of any script. A check digit is reckoned over the last
     ten digits, so that it says nothing about the century.
 
     Args:
@@ -119,9 +166,61 @@ def read(text: str, *, extracted: date | None) -> Identity | Fault:
         extracted: the day on which the records were taken out, which gives the century of a
             number with ten digits and the latest day of birth.
     """
-    digits = _digits("".join(text.split()), extracted)
-    if isinstance(digits, Fault):
-        return digits
+    digits = _digits(_bare(text), extracted)
+    return digits if isinstance(digits, Fault) else _identity(digits, extracted)
+
+
+def readings(text: str) -> tuple[Identity, ...]:
+    """Give every number that a text can be: with two digits of the year, of any century."""
+    match = _WRITTEN.fullmatch(_bare(text))
+    if match is None:
+        return ()
+    century, six, _, four = match.groups()
+    found = (
+        _identity(f"{one}{six}{four}", None) for one in ((century,) if century else _CENTURIES)
+    )
+    return tuple(item for item in found if isinstance(item, Identity))
+
+
+def is_ten_digits(text: str) -> bool:
+    """Tell whether a text is ten digits and no sign, as serial numbers can be by chance."""
+    return _TEN.fullmatch(_bare(text)) is not None
+
+
+def check_digit(nine: str) -> int:
+    """Give the check digit of nine digits YYMMDDNNN (Luhn)."""
+    doubled = (int(digit) * (2 - place % 2) for place, digit in enumerate(nine))
+    return -sum(number // 10 + number % 10 for number in doubled) % 10
+
+
+class _Plain(dict[int, str]):
+    """What each character is read as; characters are looked at when they first come up."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        found = str(unicodedata.decimal(character, character))
+        if category == "Pd" or character == "\N{MINUS SIGN}":
+            found = "-"
+        elif category in _PASSED_OVER or character in _QUOTES:
+            found = ""
+        self[code] = found
+        return found
+
+
+_PASSED_OVER = {"Cc", "Cf", "Mn", "Pf", "Pi", "Zl", "Zp", "Zs"}
+"""Control and format characters, marks on top of letters, quotation marks, blanks."""
+
+_QUOTES = "\"'`\N{DOUBLE LOW-9 QUOTATION MARK}\N{SINGLE LOW-9 QUOTATION MARK}"
+_PLAIN = _Plain()
+
+
+def _bare(text: str) -> str:
+    """Give a text without blanks, quotation marks and `.0`, its dashes and digits in ASCII."""
+    return _DECIMALS.sub("", unicodedata.normalize("NFKC", text).translate(_PLAIN))
+
+
+def _identity(digits: str, extracted: date | None) -> Identity | Fault:
     born = _born(digits)
     if isinstance(born, Fault):
         return born
@@ -131,23 +230,6 @@ def read(text: str, *, extracted: date | None) -> Identity | Fault:
     if check_digit(digits[2:11]) != int(digits[11]):
         return Fault.CHECK_DIGIT
     return Identity(digits=digits, kind=kind)
-
-
-def looks_real(text: str) -> Identity | None:
-    """Give the number if a text is exactly a real person's: twelve digits, a sign allowed.
-
-    For ids that are declared to be something else, where one may have slipped in.
-    """
-    found = read(text, extracted=None) if _EXACT.fullmatch(text) else None
-    if isinstance(found, Identity) and found.kind is not Kind.DEMO:
-        return found
-    return None
-
-
-def check_digit(nine: str) -> int:
-    """Give the check digit of nine digits YYMMDDNNN (Luhn)."""
-    doubled = (int(digit) * (2 - place % 2) for place, digit in enumerate(nine))
-    return -sum(number // 10 + number % 10 for number in doubled) % 10
 
 
 def _digits(bare: str, extracted: date | None) -> str | Fault:

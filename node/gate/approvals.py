@@ -1,8 +1,10 @@
 """The steward's decisions, kept at the node: what is not approved here does not run here."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from sqlite3 import Connection
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -11,18 +13,8 @@ from models.errors import RefusedError
 from models.governance.approval import Approval, Decision, verify
 from models.governance.study import Study
 from node.ledger.journal import Journal
-from node.ledger.tables import decision_entry
+from node.ledger.tables import DECISIONS, decision_entry
 from protos.codec import read_json
-
-_SCHEMA = (
-    """
-    CREATE TABLE IF NOT EXISTS decisions (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        study TEXT NOT NULL, document BLOB NOT NULL, approval BLOB NOT NULL, submitted_at TEXT
-    ) STRICT
-    """,
-    "CREATE INDEX IF NOT EXISTS decisions_by_study ON decisions (study, id)",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +30,10 @@ class Approvals:
     """The local decisions of one department, each verified with its own key when it is read.
 
     Formal guarantee: `approved` gives a study only if this department's identity key signed a
-    yes to the hash of exactly that study, and no newer no. (Who can write the file cannot
-    forge a yes; to take a newer no away they would have to rewrite the database.) Every decision
-    is an entry of the ledger, in one transaction with its being kept.
+    yes to the hash of exactly that study, and that yes is the newest decision on it in the
+    signed ledger. (Who can write the file can neither forge a yes nor take a newer no away,
+    short of putting back an older copy of all of it.) Every decision is an entry of the ledger,
+    in one transaction with its being kept.
     """
 
     def __init__(
@@ -58,7 +51,7 @@ class Approvals:
         self._key = key
         self._now = now
         with self._database.write() as connection:
-            for statement in _SCHEMA:
+            for statement in DECISIONS:
                 connection.execute(statement)
 
     def store(self, study: Study, approval: Approval) -> int:
@@ -93,12 +86,7 @@ class Approvals:
             RefusedError: what is stored was changed since it was signed.
         """
         with self._database.read() as connection:
-            row = connection.execute(
-                "SELECT document, approval, submitted_at FROM decisions WHERE study = ?"
-                " ORDER BY id DESC LIMIT 1",
-                (study,),
-            ).fetchone()
-        return None if row is None else self._read(study, *row)
+            return self._newest(connection, study)
 
     def all(self) -> tuple[LocalDecision, ...]:
         """Give the newest decision of each study, in the order they were made.
@@ -127,15 +115,33 @@ class Approvals:
 
         Raises:
             RefusedError: it was not approved here, was refused, or what is stored was changed.
+            StorageError: the ledger cannot be read, or is not what was signed.
         """
-        decision = self.newest(study)
+        # In a transaction that keeps writers out, so that row and entry are of one moment.
+        with self._database.write() as connection:
+            decision = self._newest(connection, study)
+            noted = self._journal.book(connection).decisions.get(study)
         if decision is None or decision.approval.statement.decision is not Decision.APPROVED:
             said = "was not approved" if decision is None else "was refused"
             raise RefusedError(
                 f"the study {study[:12]} {said} at this node",
                 hint="The steward can look at it with `datalabbet-node studies show`.",
             )
+        said_here = hashlib.sha256(documents.write(decision.approval)).hexdigest()
+        if noted is None or (noted.decision, noted.approval) != (Decision.APPROVED, said_here):
+            raise RefusedError(
+                f"the newest decision on the study {study[:12]} is not the one in the ledger",
+                hint="The node's database was changed. Restore it, then decide again.",
+            )
         return decision.study
+
+    def _newest(self, connection: Connection, study: str) -> LocalDecision | None:
+        row = connection.execute(
+            "SELECT document, approval, submitted_at FROM decisions WHERE study = ?"
+            " ORDER BY id DESC LIMIT 1",
+            (study,),
+        ).fetchone()
+        return None if row is None else self._read(study, *row)
 
     def _read(
         self, study: str, document: bytes, approval: bytes, submitted_at: str | None

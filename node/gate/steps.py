@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load, save
 
-from models.errors import AccountingError, StorageError
+from models.errors import AccountingError, RefusedError, StorageError
 from models.families.network import NetworkSpec, check
 from models.governance.cost import PrivacyCost
 from models.governance.release import Release
@@ -17,7 +17,7 @@ from models.governance.study import Study
 from models.privacy import plan as plans
 from models.privacy.plan import PrivacyPlan
 from node.gate.gate import Gate
-from node.ledger.ledger import Ledger, Spending
+from node.ledger.ledger import Ledger, Spending, Subject
 
 WEIGHT = "weight"
 """The released value that says how much a department counts in the mean."""
@@ -47,7 +47,8 @@ class Bench(Protocol):
 class Steps:
     """The steps of one run of one approved study.
 
-    Formal guarantee: records are opened only after the step's cost was charged durably, and
+    Formal guarantee: records are opened only after the step's cost was charged durably, to the
+    residents that they were declared to be about when they were opened, and
     only if all charges of the study, this one and every failed attempt included, stay within
     the study's plan, hence within its (ε, δ) for one resident (`models.privacy.plan`), and those
     of all studies within the node's limits (`node.ledger.meter`). A step is answered with what
@@ -73,6 +74,7 @@ class Steps:
         self._ledger = ledger
         self._open = bench
         self._bench: Bench | None = None
+        self._about: Subject | None = None
         self._spec = NetworkSpec.of(study)
 
     def train(self, *, round_number: int, attempt: int, parameters: Mapping[str, Floats]) -> Values:
@@ -127,16 +129,19 @@ class Steps:
         stored = self._ledger.answered(step, request)
         if stored is None:
             self._gate.admit(step, self.study)
+            about = self._gate.subject(self.study)
+            if about != self._about:
+                self.close()  # what was prepared is about others than would be charged now
             paid = self._ledger.charge(
                 step=step,
                 request=request,
                 cost=cost,
-                about=self._gate.subject(self.study),
+                about=about,
                 allow=self._allow,
             )
             # Unpaid only if another worker has answered meanwhile: then that answer stands.
             if paid:
-                self._release(step, cost, work)
+                self._release(step, cost, about, work)
             # What goes out is read back from what was stored first: there is one answer.
             stored = self._ledger.answered(step, request)
             if stored is None:
@@ -144,10 +149,21 @@ class Steps:
         values: Values = load(stored)
         return values
 
-    def _release(self, step: StepKey, cost: PrivacyCost, work: Callable[[Bench], Release]) -> None:
-        """Do the paid work and keep its answer."""
+    def _release(
+        self,
+        step: StepKey,
+        cost: PrivacyCost,
+        about: Subject,
+        work: Callable[[Bench], Release],
+    ) -> None:
+        """Do the paid work and keep its answer; `about` is whom it was charged to."""
         if self._bench is None:
-            self._bench = self._open()
+            self._bench, self._about = self._open(), about
+            if self._gate.subject(self.study) != about:
+                self.close()
+                raise RefusedError(
+                    f"the declaration of {about.dataset} was changed while it was opened"
+                )
         release = work(self._bench)
         if release.cost != cost:
             raise AccountingError(f"the step {step} cost something else than was charged")

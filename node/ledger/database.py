@@ -63,14 +63,25 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for reading.
+        """Give the connection for reading: all that is read inside is of one moment.
+
+        Inside a transaction of this thread it reads what that one does.
 
         Raises:
             StorageError: the database cannot be read.
         """
         with self._lock:
             try:
-                yield self._connection
+                if self._connection.in_transaction:
+                    yield self._connection
+                    return
+                self._connection.execute("BEGIN")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                finally:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
             except sqlite3.Error as error:
                 raise self._failed(error) from None
 

@@ -9,7 +9,12 @@ from sqlite3 import Connection
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models import documents
-from models.errors import InvalidDocumentError, RefusedError, StorageError
+from models.errors import (
+    ConfigurationError,
+    InvalidDocumentError,
+    RefusedError,
+    StorageError,
+)
 from models.ledger.book import Book, EntryError
 from models.ledger.entries import (
     ChargeEntry,
@@ -40,15 +45,17 @@ class Journal:
 
     Formal guarantee: an entry is durable only together with a head over it and everything
     before it, signed by the key in force. What lies in the database is held against the newest
-    head when it is opened and before every entry: a node does not go on with a ledger in which
-    an entry was changed, left out or moved. (Who has the identity key, or puts back an older
-    copy of the whole database, can only be found with a head that was kept elsewhere.)
+    head: its end before each entry, all of it when it is opened. A node does not go on with a
+    ledger in which it found an entry changed, left out or moved; a journal that found one
+    refuses everything from then on. (Who has the identity key, cuts the end off while no node
+    runs, or puts another ledger in its place, can only be found with a head kept elsewhere.)
     """
 
     def __init__(self, path: Path, *, owner: Owner, now: Callable[[], datetime]) -> None:
         """Open the database at `path`; a database of an earlier version is brought to this one.
 
         Raises:
+            ConfigurationError: it is the ledger of another department.
             StorageError: it cannot be opened, or is not what was signed.
         """
         self.database = Database(path)
@@ -56,10 +63,19 @@ class Journal:
         self._owner = owner
         self.public_key = key_text(owner.key.public_key())
         self._book = Book()
+        self._charged_at: datetime | None = None
+        self._failure: str | None = None
         with self.database.write() as connection:
             noted = make(connection)
             before = None if noted is not None else self.book(connection).owner
             entries = () if noted is None else noted.entries
+            if before is not None and before.department != owner.department:
+                raise ConfigurationError(
+                    f"{path.name} is the ledger of the department {before.department!r}, "
+                    f"and this node is enrolled as {owner.department!r}",
+                    hint=f"Enrol the node as {before.department!r} again, or give the department "
+                    f"{owner.department!r} a home folder of its own.",
+                )
             if before is None or not self._is_ours(before):
                 own = KeyEntry(
                     number=0, at=now(), department=owner.department, public_key=self.public_key
@@ -89,24 +105,40 @@ class Journal:
         Raises:
             StorageError: what lies there is not what was signed.
         """
+        self._hold()
         before = self._book.tree.size
         try:
             rows = connection.execute(
                 "SELECT document FROM entries WHERE number >= ? ORDER BY number", (before,)
             )
             for (document,) in rows:
-                self._book.read(document.encode())
+                entry = self._book.read(document.encode())
+                if isinstance(entry, ChargeEntry):
+                    self._charged_at = entry.at
             self._check(connection, fresh=self._book.tree.size > before)
         except EntryError as error:
-            self._book = Book()
-            raise StorageError(
-                f"the ledger in the node's database is not what was signed: an entry {error}",
-                hint="Nothing runs on it. Keep the file, and put back the newest backup.",
-            ) from None
+            # What is left may fit together, a shorter ledger for one: it is not read again.
+            self._failure = str(error)
+            self._hold()
         return self._book
 
+    def time(self) -> datetime:
+        """Give the time to charge under: now, but never before the newest charge.
+
+        A clock that went back must not open a year that has passed. Only charges count, as
+        `book` read them last: a decision has the time of the steward's clock.
+        """
+        now = self.now()
+        return now if self._charged_at is None else max(now, self._charged_at)
+
     def head(self, connection: Connection) -> SignedHead:
-        """Give the newest head."""
+        """Give the newest head.
+
+        Raises:
+            EntryError: there is none, or it is damaged.
+            StorageError: the ledger was found not to be what was signed.
+        """
+        self._hold()
         (document,) = connection.execute(
             "SELECT document FROM heads ORDER BY size DESC LIMIT 1"
         ).fetchone() or (None,)
@@ -120,6 +152,17 @@ class Journal:
     def close(self) -> None:
         """Close the database."""
         self.database.close()
+
+    def _hold(self) -> None:
+        """Refuse to go on with a ledger that was once found changed."""
+        if self._failure is not None:
+            raise StorageError(
+                "the ledger in the node's database is not what was signed: an entry "
+                f"{self._failure}",
+                hint="Nothing runs on it. Keep the file and find out what changed it. If a backup "
+                "is put back instead, every charge made after it is lost, and what those charges "
+                "spent could be spent again.",
+            )
 
     def _is_ours(self, entry: KeyEntry) -> bool:
         return (entry.department, entry.public_key) == (self._owner.department, self.public_key)

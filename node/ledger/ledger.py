@@ -9,6 +9,7 @@ answered is done again and charged again.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from sqlite3 import Connection
 
 from models.errors import ProtocolViolationError
@@ -111,9 +112,10 @@ class Ledger:
             ).fetchone()
             if answered is not None:
                 return False
+            book = self._journal.book(connection)
             entry = ChargeEntry(
                 number=0,
-                at=self._journal.now(),
+                at=self._journal.time(),
                 study=step.study,
                 run=str(step.run),
                 step=step.step,
@@ -123,11 +125,11 @@ class Ledger:
                 population=about.population,
                 cost=cost,
             )
-            book = self._journal.book(connection)
             allow(_spent(book, step.study, entry))
             self._meter.check(book, entry)
-            self._journal.append(connection, *self._changed_limits(book), entry)
-        return True
+            self._journal.append(connection, *self._changed_limits(book, entry.at), entry)
+        with self.book():  # take in what is now durable: if it is cut off later, it is missed
+            return True
 
     def answer(self, step: StepKey, reply: bytes, weight: float | None) -> None:
         """Store the released content of a charged step; the first answer stands (`answered`).
@@ -184,14 +186,14 @@ class Ledger:
         """Close the database."""
         self._journal.close()
 
-    def _changed_limits(self, book: Book) -> tuple[LimitsEntry, ...]:
+    def _changed_limits(self, book: Book, at: datetime) -> tuple[LimitsEntry, ...]:
         """Give an entry for the limits, if the ledger does not say that they hold."""
         if book.limits == self._limits:
             return ()
         limits = self._limits
         entry = LimitsEntry(
             number=0,
-            at=self._journal.now(),
+            at=at,
             per_year=limits.per_year,
             total=limits.total,
             delta=limits.delta,

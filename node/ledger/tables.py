@@ -4,8 +4,10 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
 from sqlite3 import Connection
 
+from models.errors import InvalidDocumentError, StorageError
 from models.governance.approval import Approval
 from models.governance.cost import NonPrivateEvent, PrivacyCost
 from models.ledger.entries import ChargeEntry, DecisionEntry
@@ -52,6 +54,26 @@ _TABLES = (
 )
 
 
+DECISIONS = (
+    """
+    CREATE TABLE IF NOT EXISTS decisions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        study TEXT NOT NULL, document BLOB NOT NULL, approval BLOB NOT NULL, submitted_at TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX IF NOT EXISTS decisions_by_study ON decisions (study, id)",
+    """
+    CREATE TRIGGER IF NOT EXISTS decisions_stay BEFORE UPDATE OF id, study, document, approval
+        ON decisions BEGIN SELECT RAISE(ABORT, 'decisions are never changed'); END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS decisions_remain BEFORE DELETE ON decisions
+        BEGIN SELECT RAISE(ABORT, 'decisions are never deleted'); END
+    """,
+)
+"""The steward's signed decisions, each of which is an entry too. For every database, old or new."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """What an earlier version had noted, in order of time; empty for a new database."""
@@ -60,17 +82,28 @@ class Noted:
 
 
 def make(connection: Connection) -> Noted | None:
-    """Make the tables, in the transaction that is open; None: they were there already."""
+    """Make the tables, in the transaction that is open; None: they were there already.
+
+    Raises:
+        StorageError: what an earlier version had noted cannot be read.
+    """
     names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if "entries" in names:
         return None
-    decisions = _decisions(connection) if "decisions" in names else []
-    charges = _charges(connection, "decisions" in names) if "charges" in names else []
+    try:
+        decisions = _decisions(connection) if "decisions" in names else []
+        charges = _charges(connection, "decisions" in names) if "charges" in names else []
+    except (InvalidDocumentError, ValueError, LookupError, TypeError):
+        raise StorageError(
+            "the node's database holds a decision or charge of an earlier version that is damaged",
+            hint="Nothing was changed. Keep the file, and put back the newest backup.",
+        ) from None
     if "charges" in names:
         connection.execute("DROP TABLE charges")
     for statement in _TABLES:
         connection.execute(statement)
-    return Noted(entries=tuple(sorted((*decisions, *charges), key=lambda entry: entry.at)))
+    # Each keeps its own order, whatever its clock said: the newest decision stays the newest.
+    return Noted(entries=tuple(merge(decisions, charges, key=lambda entry: entry.at)))
 
 
 def decision_entry(approval: Approval, content: bytes) -> DecisionEntry:

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class Chunk:
             of them.
         file: the one of several files that they are in; None where a source is one thing.
         remarks: on the file, with its first rows.
+        left_out: of a query over other tables, with its first rows: how many rows of each were
+            left out for a problem.
     """
 
     cells: Mapping[str, Cells]
@@ -56,6 +58,7 @@ class Chunk:
     ragged: tuple[int, ...] = ()
     file: str | None = None
     remarks: tuple[Remark, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def positions(origin: Origin, names: Sequence[str], headings: Iterable[str]) -> dict[str, int]:

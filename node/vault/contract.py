@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from node.check_report import CheckReport, Noted, NoteTotal, Total, Violation
-from node.datasets import Dataset
+from node.datasets import CsvSource, Dataset
+from node.vault import csv_files
 from node.vault.cells import FINE, NOTES, PROBLEMS, Problem
 from node.vault.coverage import SMALL, Gaps, SmallGroups
 from node.vault.parsing import Parsed, parsed
@@ -17,6 +18,8 @@ _BATCH = 4096
 
 MISSING = "missing, as the declaration allows"
 NO_ROWS = "no rows for a declared period"
+COPY = "is the same, byte for byte, as another file of the source"
+LEFT_OUT = "rows with a problem were left out of a table that this one is made from"
 FEW_RESIDENTS = f"a category with fewer than {SMALL} residents"
 
 
@@ -35,6 +38,8 @@ def check(dataset: Dataset, *, limit: int = 1000) -> CheckReport:
     problems, notes = _Tally(limit), _Tally(limit)
     gaps, groups = Gaps(dataset), SmallGroups(dataset)
     residents = _Residents()
+    source = dataset.source
+    files = csv_files.files(dataset.origin, source) if isinstance(source, CsvSource) else ()
     rows = usable = 0
     for part in parsed(dataset, dataset.declaration.columns, batch_rows=_BATCH):
         good = part.usable()
@@ -44,12 +49,15 @@ def check(dataset: Dataset, *, limit: int = 1000) -> CheckReport:
         gaps.add(part)
         groups.add(part, usable=good)
         _add(problems, notes, part, name=dataset.declaration.resident_id)
+    for copy, other in csv_files.copies(files):
+        notes.add((copy.origin.place, "", COPY), details=[other.path.name])
     place = dataset.origin.place
     for note, found in ((NO_ROWS, gaps.findings()), (FEW_RESIDENTS, groups.findings())):
         for item in found:
             notes.add((place, item.column, note), details=[item.detail])
     return CheckReport(
         file=place,
+        files=tuple(file.origin.place for file in files),
         rows=rows,
         usable=usable,
         residents=residents.count(),
@@ -112,6 +120,8 @@ def _add(problems: _Tally, notes: _Tally, part: Parsed, *, name: str) -> None:
         problems.add((part.file, "", Problem.RAGGED), rows=part.ragged)
     for remark in part.remarks:
         notes.add((part.file, "", remark.value), details=[""])
+    if lost := [f"{count} of {table}" for table, count in part.left_out.items() if count]:
+        notes.add((part.file, "", LEFT_OUT), details=lost)
     _add_rows(problems, part, column="", codes=part.superseded, words=PROBLEMS)
     for column, held in {name: part.residents, **part.columns}.items():
         _add_rows(problems, part, column=column, codes=held.problems, words=PROBLEMS)

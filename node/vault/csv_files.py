@@ -7,6 +7,7 @@ passed over: row n of a file without line breaks inside cells is row n + 1 of a 
 import contextlib
 import csv
 import gzip
+import hashlib
 import re
 import zlib
 from collections.abc import Iterator, Sequence
@@ -171,11 +172,32 @@ def _records(file: File) -> Iterator[list[str]]:
             for record in csv.reader(stream, delimiter=file.source.delimiter, strict=True):
                 yield record
                 number += 1
-    except csv.Error:
-        raise DataContractError(
-            f"{place}, row {number}: the quotation marks do not fit together",
-            hint="A cell with quotation marks needs them doubled, and one more at both ends.",
-        ) from None
+    except csv.Error as error:
+        said = "the quotation marks do not fit together"
+        hint = "A cell with quotation marks needs them doubled, and one more at both ends."
+        if str(error).startswith("field larger"):
+            said = f"a cell is longer than {csv.field_size_limit():,} characters"
+            hint = "A quotation mark that nothing closes makes one cell of all that follows it."
+        raise DataContractError(f"{place}, row {number}: {said}", hint=hint) from None
+
+
+def copies(found: Sequence[File]) -> Iterator[tuple[File, File]]:
+    """Give the files that are, byte for byte, an earlier one of them; and that one.
+
+    Raises:
+        DataContractError: a file cannot be read.
+    """
+    sizes: dict[int, list[File]] = {}
+    for file in found:
+        with _told(file):
+            sizes.setdefault(file.path.stat().st_size, []).append(file)
+    for alike in sizes.values():
+        first: dict[bytes, File] = {}
+        for file in alike if len(alike) > 1 else ():
+            with _told(file), file.path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").digest()
+            if (other := first.setdefault(digest, file)) is not file:
+                yield file, other
 
 
 @contextlib.contextmanager

@@ -28,10 +28,13 @@ from node.vault.chunks import CELLS, ArrowArray, Cells, Chunk, positions
 
 _CONNECT_SECONDS = 10
 
+_UNREACHED = "the database cannot be reached"
+_UNREPRESENTED = "a value that cannot be represented, such as an infinite date"
+
 _SAID = {
     "28": "the database refuses the user name or the password",
     "3D": "the database does not exist",
-    "08": "the database cannot be reached",
+    "08": _UNREACHED,
     "0A": "the query does more than read",
     "25006": "the query tries to write, which is forbidden",
     "42501": "the user may not read what the query asks for",
@@ -212,8 +215,11 @@ def _failed(
     where = f"{url.host or 'the local host'}/{url.database}"
     said = "the database cannot be reached or read"
     if isinstance(cause, psycopg.Error):
-        state = cause.sqlstate or "08"
-        said = _SAID.get(state) or _SAID.get(state[:2], said)
+        # Without a code the driver itself found it.
+        default = _UNREACHED if isinstance(cause, psycopg.OperationalError) else said
+        default = _UNREPRESENTED if isinstance(cause, psycopg.DataError) else default
+        state = cause.sqlstate or ""
+        said = _SAID.get(state) or _SAID.get(state[:2], default)
     elif isinstance(cause, sqlite3.Error):
         where = str(url.database)
         message = str(cause).lower()

@@ -15,14 +15,15 @@ Useful words: `count(*) FILTER (WHERE ...)`, `arg_min(x, day)`, `QUALIFY row_num
 one thread, so that the same records give the same table to the last bit.
 
 The query reads the named tables and nothing else: no file, no network, no extension, no Python
-variable, no setting. It has `MEMORY` and no disk. The engine's own messages can quote values, so
-they are put into other words.
+variable, no setting. It has `MEMORY`, `SECONDS` and no disk. The engine's own messages can quote
+values, so they are put into other words.
 """
 
 import contextlib
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import duckdb
@@ -33,11 +34,14 @@ import pyarrow as pa
 from models.errors import DataContractError
 from models.schema import CategoryColumn, Column, DateColumn, Declaration, NumericColumn
 from node.sources import DerivedSource, Origin
-from node.vault import query_rules
+from node.vault import parquet_files, query_rules
 from node.vault.chunks import CELLS, ArrowArray, Cells, Chunk, positions
 
 MEMORY = "1GB"
 """What the tables and the query's work may take; nothing is written to disk."""
+
+SECONDS = 600.0
+"""What the query's work may take; filling the tables does not count."""
 
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "allow_community_extensions": False,
@@ -58,6 +62,7 @@ _SAID: tuple[tuple[type[duckdb.Error], str], ...] = (
     (duckdb.ConversionException, "cannot convert a value to the type it asks for"),
     (duckdb.OutOfRangeException, "computes a number that is too large for its type"),
     (duckdb.OutOfMemoryException, f"needs more memory than it may take ({MEMORY})"),
+    (duckdb.InterruptException, "takes longer than it may"),
     (duckdb.PermissionException, "does more than read the tables that it names"),
 )
 """What went wrong, in our words."""
@@ -83,11 +88,14 @@ class Table:
         parts: stretches of its rows without problems, each by column name, the resident id and
             `PLACE` included.
         superseded: gives, once all parts were read, the places of the rows that do not count.
+        left_out: gives, after `superseded`, how many rows had a problem and no later row of the
+            same key.
     """
 
     declaration: Declaration
     parts: Iterable[Mapping[str, npt.NDArray[Any]]]
     superseded: Callable[[], npt.NDArray[np.int64]]
+    left_out: Callable[[], int]
 
 
 @contextlib.contextmanager
@@ -108,12 +116,15 @@ def result(
     """
     with contextlib.closing(duckdb.connect(":memory:", config=_SETTINGS)) as connection:
         query_rules.hold(origin, source.query, connection=connection, tables=source.tables)
+        lost: dict[str, int] = {}
         with _told(origin, source):
             for table in tables:
                 _load(connection, table)
-            places = positions(origin, names, connection.sql(source.query).columns)
-            # In one line with the query's first, so that the engine counts its lines right.
-            connection.execute(f"CREATE TABLE {_RESULT} AS {source.query}").fetchall()
+                lost[table.declaration.name] = table.left_out()
+            with _limited(connection):
+                places = positions(origin, names, connection.sql(source.query).columns)
+                # In one line with the query's first, so that the engine counts its lines right.
+                connection.execute(f"CREATE TABLE {_RESULT} AS {source.query}").fetchall()
         wanted = ", ".join(f'#{place + 1} AS "{name}"' for name, place in places.items())
         query = f"SELECT {wanted} FROM {_RESULT}"  # noqa: S608 - declared names are plain ASCII
         size = max(1, min(batch_rows, CELLS // len(names)))
@@ -121,14 +132,29 @@ def result(
         def chunks() -> Iterator[Chunk]:
             with _told(origin, source):
                 # A relation's rows are streamed; those of `execute` would first be gathered.
-                yield from _numbered(origin, connection.sql(query).to_arrow_reader(size))
+                found = _numbered(origin, connection.sql(query).to_arrow_reader(size))
+                for number, chunk in enumerate(found):
+                    yield chunk if number else replace(chunk, left_out=lost)
 
         yield chunks
 
 
+@contextlib.contextmanager
+def _limited(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Interrupt what the engine does after `SECONDS`: some queries have no end."""
+    timer = threading.Timer(SECONDS, connection.interrupt)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # what runs next is not to be interrupted
+
+
 def _numbered(origin: Origin, reader: Any) -> Iterator[Chunk]:
     for field in reader.schema:
-        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
+        if not parquet_files.readable(field.type) or pa.types.is_binary(field.type):
             raise DataContractError(
                 f"{origin.place}: column {field.name} has the type {field.type}",
                 hint="A column must hold numbers, texts, days or truth values.",
@@ -209,6 +235,8 @@ def _failed(
     line = re.search(r"\nLINE (\d{1,5}):", message)
     where = f" ({name})" if name else ""
     where += f", in line {line[1]} of the query" if line else ""
+    if issubclass(kind, duckdb.InterruptException):
+        where += f" ({SECONDS / 60:g} minutes)"
     return DataContractError(
         f"{origin.place}: {said}{where}",
         hint="Correct source.query in the declaration. try_cast(x AS type) gives NULL for what "

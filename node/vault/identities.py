@@ -5,12 +5,21 @@ same in every table and department.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from models.linkage.identity import Identity, Mode, looks_real, read
+from models.linkage.identity import (
+    Admission,
+    Identity,
+    Mode,
+    Refusal,
+    is_ten_digits,
+    read,
+    readings,
+)
 from models.schema import KeyColumn, Missing
 from node.datasets import Dataset, IdentityForm
 from node.vault.cells import (
@@ -27,55 +36,94 @@ from node.vault.cells import (
 )
 from node.vault.chunks import Cells
 
-Read = Callable[[str], tuple[str, AnyProblem | None]]
-"""From a text to what it names, and what is wrong with it."""
+Read = tuple[str, AnyProblem | None]
+"""What a text names, and what is wrong with it."""
 
 _REMEMBERED = 1 << 16
 """A resident's rows can lie far apart: so many texts are not looked at again (about 20 MB)."""
 
+_TOO_MANY = 3
+"""So many different ids are no chance; of fewer, nothing is concluded."""
 
-def reader(dataset: Dataset) -> Read:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """What reads the different texts of a stretch of rows: residents' ids, and keys."""
+
+    residents: Callable[[Sequence[str]], list[Read]]
+    keys: Callable[[Sequence[str]], list[Read]]
+
+
+def reader(dataset: Dataset) -> Reader:
     """Give what reads the residents of a dataset; it forgets them when it is let go of."""
     admission = dataset.admission
 
-    def personal(text: str) -> tuple[str, AnyProblem | None]:
+    @lru_cache(maxsize=_REMEMBERED)
+    def personal(text: str) -> Read:
         found = read(text, extracted=dataset.extracted)
         if isinstance(found, Identity):
             return found.digits, admission.refusal(found)
-        return "", found
+        return "", admission.refusal_of_mistyped(text) or found
 
-    def opaque(text: str) -> tuple[str, AnyProblem | None]:
-        bare = text.strip()
-        # In demo mode alone: elsewhere an id may be anything.
-        slipped = looks_real(bare) if admission.mode is Mode.DEMO else None
-        return bare, None if slipped is None else admission.refusal(slipped)
+    def personals(texts: Sequence[str]) -> list[Read]:
+        return [personal(text) for text in texts]
 
-    if dataset.identity_form is IdentityForm.PERSONNUMMER:
-        return lru_cache(maxsize=_REMEMBERED)(personal)
-    return opaque
+    def opaques(texts: Sequence[str]) -> list[Read]:
+        doubted = _doubted(texts, admission)
+        return [
+            (text.strip(), Refusal.REAL if text in doubted else admission.refusal_of_id(text))
+            for text in texts
+        ]
+
+    def plain(texts: Sequence[str]) -> list[Read]:
+        return [(text.strip(), None) for text in texts]
+
+    own = dataset.identity_form is IdentityForm.PERSONNUMMER
+    # In production a key may be anything: it names no resident.
+    keys = opaques if admission.mode is Mode.DEMO else plain
+    return Reader(residents=personals if own else opaques, keys=keys)
 
 
-def residents(cells: Cells, read_one: Read) -> Held:
+def _doubted(texts: Sequence[str], admission: Admission) -> Collection[str]:
+    """Give the ids of ten bare digits that are real numbers, if too many are for chance.
+
+    Of random ids of ten digits one in 140 passes for a person's number: single ones tell
+    nothing. Where more are than are not, they are no serial numbers.
+    """
+    if admission.mode is Mode.PRODUCTION:
+        return ()
+    ten = [text for text in texts if is_ten_digits(text)]
+    real = {text for text in ten if admission.refusal_of_ten_digits(text) is Refusal.REAL}
+    others = sum(not readings(text) for text in ten)
+    return real if len(real) >= _TOO_MANY and len(real) > others else ()
+
+
+def residents(cells: Cells, read: Reader) -> Held:
     """Give whose the rows are, as texts; personal numbers as twelve digits."""
-    return _held(cells, read_one, absent=Problem.NO_RESIDENT, missing=None)
+    return _held(cells, read.residents, absent=Problem.NO_RESIDENT, missing=None)
 
 
-def column(cells: Cells, declared: KeyColumn, read_one: Read) -> Held:
+def column(cells: Cells, declared: KeyColumn, read: Reader) -> Held:
     """Give keys, or other residents' numbers, as texts, with None for what is missing."""
     pattern = None if declared.pattern is None else re.compile(declared.pattern)
 
-    def key(text: str) -> tuple[str, AnyProblem | None]:
-        bare = text.strip()
-        kept = pattern is None or pattern.fullmatch(bare) is not None
-        return bare, None if kept else Problem.OTHER_PATTERN
+    def keys(texts: Sequence[str]) -> list[Read]:
+        return [
+            (bare, problem or (None if _fits(bare, pattern) else Problem.OTHER_PATTERN))
+            for bare, problem in read.keys(texts)
+        ]
 
-    read_key = read_one if declared.type == "resident" else key
-    return _held(cells, read_key, absent=Problem.MISSING, missing=declared.missing)
+    read_all = read.residents if declared.type == "resident" else keys
+    return _held(cells, read_all, absent=Problem.MISSING, missing=declared.missing)
+
+
+def _fits(text: str, pattern: re.Pattern[str] | None) -> bool:
+    return pattern is None or pattern.fullmatch(text) is not None
 
 
 def _held(
     cells: Cells,
-    read_one: Read,
+    read_all: Callable[[Sequence[str]], list[Read]],
     *,
     absent: Problem,
     missing: Missing | None,
@@ -86,7 +134,10 @@ def _held(
     gone = np.array([text.strip() in listed for text in texts.texts], dtype=np.bool_)[texts.rows]
     if missing is not None:
         gone |= cells.values.is_null().to_numpy(zero_copy_only=False)
-    found = [read_one(text) if text.strip() else ("", absent) for text in texts.texts]
+    found = [
+        one if text.strip() else ("", absent)
+        for text, one in zip(texts.texts, read_all(texts.texts), strict=True)
+    ]
     values = np.array([value for value, _ in found], dtype=object)[texts.rows]
     values[gone] = None
     codes = [FINE if problem is None else CODES[problem] for _, problem in found]

@@ -70,7 +70,7 @@ def chunks(
 def readable(kind: Any) -> bool:
     """Tell whether an Arrow type can hold numbers, texts, days or truth values."""
     timed = pa.types.is_time(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind)
-    return not (pa.types.is_nested(kind) or timed)
+    return not (pa.types.is_nested(kind) or timed or isinstance(kind, pa.BaseExtensionType))
 
 
 def _cells(values: ArrowArray) -> Cells:

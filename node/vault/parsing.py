@@ -1,6 +1,7 @@
 """The one path from a source's cells to values and problems, for training and checking alike."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +20,7 @@ from node.vault import cells, csv_files, databases, days, derived, identities, p
 from node.vault.cells import CODES, FINE, Held, Problem, Writing
 from node.vault.chunks import Cells, Chunk, Remark
 from node.vault.derived import PLACE, Table
-from node.vault.identities import Read
+from node.vault.identities import Reader
 from node.vault.keys import Keyed, Superseded, hashes, keyed
 
 
@@ -33,6 +34,8 @@ class Parsed:
         ragged: numbers of the rows that could not be told apart into cells.
         file: where they are, for messages.
         remarks: what is odd about the file, with its first rows.
+        left_out: of an analysis table, with its first rows: how many rows of each table that it
+            is made from were left out for a problem.
         superseded: per row, the code of REPEATED or REPLACED if a later row of the same key
             and resident counts in its place, else `FINE`.
     """
@@ -43,6 +46,7 @@ class Parsed:
     ragged: tuple[int, ...]
     file: str
     remarks: tuple[Remark, ...]
+    left_out: Mapping[str, int]
     superseded: npt.NDArray[np.int8]
 
     def held(self, name: str) -> Held:
@@ -107,13 +111,16 @@ def _parsed(
     found = False
     for chunk in chunks:
         found = True
+        with _told(dataset, resident_id, chunk):
+            residents = identities.residents(chunk.cells[resident_id], read)
         yield Parsed(
-            residents=identities.residents(chunk.cells[resident_id], read),
-            columns={c.name: _held(dataset, c, chunk.cells[c.name], read) for c in columns},
+            residents=residents,
+            columns={c.name: _held(dataset, c, chunk, read) for c in columns},
             rows=chunk.rows,
             ragged=chunk.ragged,
             file=chunk.file or dataset.origin.place,
             remarks=chunk.remarks,
+            left_out=chunk.left_out,
             superseded=cells.fine(len(chunk.rows)),
         )
     if not found:
@@ -188,8 +195,11 @@ def _table(dataset: Dataset, *, batch_rows: int) -> Table:
     end, rather than found in a reading of their own.
     """
     seen: list[Keyed] = []
+    faulty: list[npt.NDArray[np.int64]] = []
+    ragged = 0
 
     def parts() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        nonlocal ragged
         start = 0
         with _reader(dataset, dataset.declaration.columns, batch_rows=batch_rows) as read:
             for part in _parsed(dataset, dataset.declaration.columns, read()):
@@ -200,16 +210,44 @@ def _table(dataset: Dataset, *, batch_rows: int) -> Table:
                 held = {dataset.declaration.resident_id: part.residents, **part.columns}
                 found = {name: column.values[usable] for name, column in held.items()}
                 yield {**found, PLACE: start + np.flatnonzero(usable)}
+                faulty.append(start + np.flatnonzero(~usable))
+                ragged += len(part.ragged)
                 start += len(usable)
+
+    @functools.cache
+    def superseded() -> npt.NDArray[np.int64]:
+        return Superseded(seen, place=dataset.origin.place).places
+
+    def left_out() -> int:
+        return ragged + len(np.setdiff1d(np.concatenate(faulty), superseded()))
 
     return Table(
         declaration=dataset.declaration,
         parts=parts(),
-        superseded=lambda: Superseded(seen, place=dataset.origin.place).places,
+        superseded=superseded,
+        left_out=left_out,
     )
 
 
-def _held(dataset: Dataset, column: Column, found: Cells, read: Read) -> Held:
+@contextlib.contextmanager
+def _told(dataset: Dataset, name: str, chunk: Chunk) -> Iterator[None]:
+    """Put into words that a column has values which do not fit its type."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError):  # their words can quote values
+        kind = chunk.cells[name].values.type
+        raise DataContractError(
+            f"{chunk.file or dataset.origin.place}: column {name} cannot be read (type {kind})",
+            hint="Give the column another type in the source, such as text.",
+        ) from None
+
+
+def _held(dataset: Dataset, column: Column, chunk: Chunk, read: Reader) -> Held:
+    with _told(dataset, column.name, chunk):
+        return _held_cells(dataset, column, chunk.cells[column.name], read)
+
+
+def _held_cells(dataset: Dataset, column: Column, found: Cells, read: Reader) -> Held:
     if isinstance(column, DateColumn):
         return days.column(found, column, form=dataset.formats.get(column.name, ISO))
     if isinstance(column, KeyColumn):

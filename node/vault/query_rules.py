@@ -46,6 +46,12 @@ union all values ('ago')
 """
 """The functions that answer otherwise another time: DuckDB's list, and a macro on top of one."""
 
+_SYSTEM = """
+select view_name from duckdb_views() where schema_name <> 'information_schema'
+union select table_name from duckdb_tables()
+"""
+"""The engine's own tables that need no schema before their name."""
+
 _CLOCKS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp"}
 """Written without parentheses, these look like columns."""
 
@@ -62,6 +68,13 @@ def hold(
     unsteady = {row[0] for row in connection.execute(_UNSTEADY).fetchall()}
     inside = {str(key).lower() for part in _dicts(tree) for key in _named(part)}
     known = {table.lower() for table in tables} | inside
+    # Where such a name is out of the query's own scope, it would mean the engine's table.
+    system = {row[0].lower() for row in connection.execute(_SYSTEM).fetchall()}
+    if taken := sorted(known & system):
+        raise DataContractError(
+            f"{origin.place}: {taken[0]} is the name of a table of the engine itself",
+            hint="Give the table, or the part of WITH, another name.",
+        )
     for part in _dicts(tree):
         if (said := _fault(part, known=known, unsteady=unsteady)) is not None:
             raise DataContractError(f"{origin.place}: {said}", hint=_HINT)

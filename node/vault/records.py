@@ -46,7 +46,7 @@ def records(
     Raises:
         DataContractError: the source cannot be read as declared, holds no usable row, or
             `columns` encode otherwise than the declaration does; or the node is in demo mode
-            and some number of a resident may be a real person's.
+            and some id or key may be a real person's number.
     """
     own = {column.name: column for column in _own(dataset, columns)}
     any_row = False
@@ -73,8 +73,7 @@ def _watched(dataset: Dataset) -> tuple[KeyColumn, ...]:
     """Give the columns that a node in demo mode reads only to refuse real people's numbers."""
     if dataset.admission.mode is Mode.PRODUCTION:
         return ()
-    keys = (c for c in dataset.declaration.columns if isinstance(c, KeyColumn))
-    return tuple(column for column in keys if column.type == "resident")
+    return tuple(c for c in dataset.declaration.columns if isinstance(c, KeyColumn))
 
 
 def _own(dataset: Dataset, columns: Sequence[Variable]) -> tuple[Variable, ...]:

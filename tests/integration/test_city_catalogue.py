@@ -38,7 +38,7 @@ def catalogue(
 ) -> dict[str, Dataset]:
     """The datasets of five nodes whose folders were just delivered, clean."""
     out = tmp_path_factory.mktemp("city")
-    delivery = Delivery(out, profile=Profile.CLEAN, generator=SETTINGS.generator("dirty"))
+    delivery = Delivery(out, profile=Profile.CLEAN, settings=SETTINGS)
     delivery.add(written(city, identities))
     delivery.close()
     return {

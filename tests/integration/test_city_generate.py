@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -75,6 +78,35 @@ def test_command_run_twice_gives_equal_bytes(tmp_path: Path, profile: str) -> No
     assert one == two
     assert {"kir/kir_person.csv", "amf/amf_insats.parquet", "vof/vof.sqlite"} <= set(one)
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+IN_THREADS = """
+import sys
+from pathlib import Path
+from demo.city.delivery.delivery import Profile
+from demo.city.generate import Order, generate
+
+folder = Path(sys.argv[1])
+asked = Order(
+    seed=7, residents=6_000, profile=Profile.DIRTY, out=folder / "city", truth=folder / "truth.json"
+)
+generate(asked, tell=lambda text: None)
+"""
+
+
+def test_number_of_threads_changes_no_byte(tmp_path: Path) -> None:
+    found = []
+    for threads in ("1", "2"):
+        folder = tmp_path / threads
+        folder.mkdir()
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        environment = {**os.environ, **dict.fromkeys(names, threads)}
+        command = [sys.executable, "-c", IN_THREADS, str(folder)]
+        subprocess.run(command, env=environment, check=True)
+        found.append(digests(folder))
+    estimates = json.loads((tmp_path / "1" / "truth.json").read_text(encoding="utf-8"))["estimates"]
+    assert all(estimates.values())  # a city that determines them: they are summed in parallel
+    assert found[0] == found[1]
 
 
 def test_other_seed_gives_other_people(tmp_path: Path) -> None:

@@ -116,6 +116,7 @@ def test_what_is_not_approved_here_is_never_attended(
             yes = ("studies", "approve", file.study, "--steward", "Eva", "--yes")
             assert node_command(home.path, *yes).returncode == 0
         connection = sqlite3.connect(homes["school"].database)
+        connection.execute("DROP TRIGGER decisions_remain")
         connection.execute("DELETE FROM decisions")
         connection.commit()
         connection.close()

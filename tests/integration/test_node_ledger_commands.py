@@ -87,3 +87,15 @@ def test_the_ledger_is_shown_exported_and_verified(home: Home, tmp_path: Path) -
     found = json.loads(text)
     assert found["ok"] is False
     assert "other entries" in found["problem"]
+
+
+def test_an_export_with_nothing_new_is_verified(home: Home, tmp_path: Path) -> None:
+    charge(home, 1)
+    head, part = tmp_path / "head.json", str(tmp_path / "part.jsonl")
+    shown = node_command(home.path, "ledger", "show", "--output", "json").stdout
+    head.write_text(shown)
+    node_command(home.path, "ledger", "export", part, "--since", str(head))
+    key = json.loads(shown)["fingerprint"]
+    done = node_command(home.path, "ledger", "verify", part, "--key", key, "--since", str(head))
+    assert done.returncode == 0
+    assert "nothing new" in done.stdout

@@ -154,6 +154,19 @@ def test_a_column_of_dates_is_refused_by_name(tmp_path):
     assert "1981" not in message
 
 
+@pytest.mark.parametrize("column", ["pnr", "age", "income", "school", "moved"])
+def test_what_a_type_cannot_be_read_from_is_told_without_its_values(tmp_path, column):
+    canary = b"canary-1981\xff"  # such texts Arrow itself cannot decode from a view
+    changes = {column: pa.array([canary, b"x", b"y"], pa.binary_view())}
+    dataset = dataset_of(tmp_path, columns(**changes))
+    message = refused(dataset)
+    place = tmp_path / "data.parquet"
+    assert message == f"{place}: column {column} cannot be read (type binary_view)"
+    with pytest.raises(DataContractError) as caught:
+        read(dataset)
+    assert "canary" not in "".join(traceback.format_exception(caught.value))
+
+
 def test_no_rows_no_column_and_twice_the_same(tmp_path):
     empty = pa.table(columns()).slice(0, 0)
     assert "no rows" in refused(dataset_of(tmp_path, empty))

@@ -316,3 +316,16 @@ def test_days_and_points_in_time_keep_their_type(tmp_path, postgres):
     }
     assert part.usable().tolist() == [True, False]
     assert part.columns["seen"].notes[0] == NOTES.index(Note.OTHER_DAY)
+
+
+@pytest.mark.parametrize(
+    "value", ["date 'infinity'", "timestamptz '-infinity'", "date '0044-03-15 BC'"]
+)
+def test_a_day_that_python_does_not_have_is_no_lost_database(tmp_path, postgres, value):
+    query = f"select 'a1' as pnr, {value} as start, now() as seen, now() as month"
+    dataset = declare(
+        tmp_path, f'source:\n  kind: sql\n  url: "{postgres}"\n  query: "{query}"\n', DAYS
+    )
+    said = "the query of .*: a value that cannot be represented, such as an infinite date"
+    with pytest.raises(DataContractError, match=said):
+        check(dataset)

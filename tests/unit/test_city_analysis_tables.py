@@ -54,8 +54,9 @@ def test_an_analysis_table_is_one_select_that_gives_the_declared_columns(name: s
     source = dataset.source
     assert isinstance(source, DerivedSource)
     assert all(table.startswith(name.partition("_")[0]) for table in source.tables)
+    with duckdb.connect(":memory:") as empty:
+        query_rules.hold(dataset.origin, source.query, connection=empty, tables=source.tables)
     with opened(name) as connection:
-        query_rules.hold(dataset.origin, source.query, connection=connection, tables=source.tables)
         result = connection.execute(source.query)
         given = {item[0] for item in result.description or ()}
     declared = dataset.declaration
@@ -330,6 +331,69 @@ def test_extensive_care_is_support_in_daily_living_or_thirty_hours_of_home_care(
     assert (found["c"]["insats_nu"], found["c"]["timmar_nu"]) == ("SABO", None)
     assert found["d"]["omfattande_nu"] is True
     assert found["e"]["insats_nu"] == "INGEN"
+
+
+def test_home_care_without_hours_may_be_extensive() -> None:
+    decisions = [
+        ("VB1", "a", "HTJ", "2018-01-01", "2018-12-31", None),
+        ("VB2", "a", "HTJ", "2019-01-01", None, 29.9),
+        ("VB3", "b", "HTJ", "2017-01-01", "2018-06-30", None),
+        ("VB4", "b", "HTJ", "2018-07-01", None, 30.0),
+        ("VB5", "c", "HTJ", "2024-01-01", None, None),
+    ]
+    names = ("beslut_id", "pnr", "insats", "start", "slut", "timmar_man")
+    found = answer(
+        "vof_omsorg",
+        vof_person=[{"pnr": person} for person in "abc"],
+        vof_beslut=[dict(zip(names, decision, strict=True)) for decision in decisions],
+    )
+    unknown = {name for name, value in found["a"].items() if value is None}
+    assert unknown == {"omfattande_2018", "omfattande_lasar_2019"}
+    assert found["a"]["omfattande_2019"] is False
+    # Where other care of the year was extensive, the year is known.
+    assert found["b"]["omfattande_2018"] is True
+    assert found["b"]["omfattande_2017"] is None
+    assert found["b"]["omfattande_2016"] is False
+    assert (found["c"]["insats_nu"], found["c"]["timmar_nu"]) == ("HTJ", None)
+    assert found["c"]["omfattande_nu"] is None
+
+
+def test_what_was_not_filled_in_is_not_taken_for_no() -> None:
+    child, clear, sure = "200483071234", "200483071235", "200483071236"
+    said = [(child, None), (child, False), (clear, False), (sure, None), (sure, True)]
+    found = answer(
+        "sof_barn_arskurs9",
+        sof_barn=[
+            {"pnr": person, "anmalan_datum": f"2011-01-0{day}", "utredning": opened}
+            for day, (person, opened) in enumerate(said, 1)
+        ],
+    )
+    assert [found[p]["utredning_fore"] for p in (child, clear, sure)] == [None, False, True]
+    found = answer(
+        "amf_deltagande",
+        amf_insats=[
+            *PROGRAMMES[:-1],
+            programme("I6", "JOBBSOK", "2020-01-01", "2020-05-31", None),
+            programme("I7", "JOBBSOK", "2021-01-01", "2021-05-31", "ARBETE"),
+        ],
+        amf_aktivitet=[
+            {"pnr": "b", "insats_id": "I6", "manad": month, "planerade_tim": 80, "narvaro_tim": was}
+            for month, was in (("2020-01-01", 40), ("2020-02-01", None))
+        ],
+    )
+    assert (found["a"]["nagot_avbrott"], found["a"]["nagon_gang_arbete"]) == (True, True)
+    assert (found["b"]["nagot_avbrott"], found["b"]["nagon_gang_arbete"]) == (None, True)
+    assert found["b"]["narvaro_procent"] == 50
+
+
+def test_a_month_without_an_obstacle_does_not_end_a_period() -> None:
+    months = [*paid("a", "H1", "2017-01", "2017-02", "2017-03"), *paid("b", "H2", "2020-01")]
+    for row in (months[0], months[3]):
+        row["hinder"] = None
+    found = answer("sof_forsta_period", sof_utbetalning=months)
+    assert (found["a"]["startmanad_nr"], found["a"]["periodens_manader"]) == (12, 3)
+    assert found["a"]["hinder_vid_start"] == "ARB"
+    assert found["b"]["hinder_vid_start"] is None
 
 
 def test_a_household_with_one_grown_up_and_children_is_recognised() -> None:

@@ -138,9 +138,15 @@ MAY_BE_MISSING = {
     ("amf_person", "sfi_niva"),
     ("amf_insats", "slut"),
     ("amf_insats", "slutorsak"),
+    ("amf_aktivitet", "narvaro_tim"),
+    ("sof_utbetalning", "hinder"),
+    ("sof_beslut", "handlaggare"),
+    ("sof_barn", "utredning"),
+    ("skf_elev", "omrade"),
     ("skf_elev", "vh2_pnr"),
     ("skf_elev", "vh_utb"),
     ("skf_stod", "slut"),
+    ("vof_person", "ensamboende"),
     ("vof_person", "stadsdel"),
     ("vof_beslut", "slut"),
     ("vof_beslut", "timmar_man"),
@@ -272,6 +278,32 @@ def test_codes_of_the_departments_are_declared() -> None:
     schools = CATALOGUE["skf_elev"].declaration.column("skola_id")
     assert isinstance(schools, CategoryColumn)
     assert SMALL_SCHOOL in schools.categories
+
+
+def test_a_gap_at_random_is_among_the_meanings_of_a_missing_value() -> None:
+    """What was never filled in must not be read as there being nothing to fill in."""
+    for table, name in (("vof_beslut", "timmar_man"), ("amf_insats", "slutorsak")):
+        column = CATALOGUE[table].declaration.column(name)
+        assert column is not None
+        assert column.missing is not None
+        assert "eller så har uppgiften inte fyllts i" in column.missing.meaning.sv
+        assert column.missing.meaning.en.endswith("or it was not filled in")
+
+
+def test_rows_that_rest_on_a_household_say_so() -> None:
+    for name in ("kir_hushall", "sof_hushall_bistand", "sof_barn_arskurs9"):
+        text = CATALOGUE[name].declaration.description
+        assert "är inte hela skyddet för" in text.sv
+        assert "protection of one" in text.en
+
+
+def test_undelivered_years_of_assistance_are_owned_up_to() -> None:
+    derived = {"sof_bistand_manader", "sof_hushall_bistand", "sof_barn_arskurs9"}
+    for name in (*derived, "sof_forsta_period"):
+        text = CATALOGUE[name].declaration.description
+        for said in (text.sv, text.en):
+            assert "sof_kontor_manad" in said
+        assert "räknas som år utan bistånd" in text.sv
 
 
 def test_every_table_and_column_is_on_the_page() -> None:

@@ -15,6 +15,7 @@ import pytest
 from demo.city.delivery import delivery as module
 from demo.city.delivery.delivery import DEPARTMENTS, Delivery, Profile
 from demo.city.numbers import Numbers
+from demo.city.settings import Settings
 
 ENCODINGS = {"kir": "utf-8", "sof": "iso-8859-1", "skf": "utf-8", "vof": "windows-1252"}
 DELIMITERS = {"kir": ",", "sof": ";", "skf": ",", "vof": ";"}
@@ -29,7 +30,7 @@ def made(persons=150, blocks=2):
 
 
 def deliver(out, blocks, *, profile=Profile.CLEAN, seed=7):
-    delivery = Delivery(out, profile=profile, generator=np.random.default_rng(seed))
+    delivery = Delivery(out, profile=profile, settings=Settings(seed=seed, residents=1_000))
     defects = [defect for block in blocks for defect in delivery.add(block)]
     delivery.close()
     return defects
@@ -193,7 +194,8 @@ def test_a_delivery_leaves_the_tables_as_they_were(blocks, tmp_path):
 
 
 def test_numbering_continues_in_the_second_block(blocks, tmp_path):
-    delivery = Delivery(tmp_path, profile=Profile.DIRTY, generator=np.random.default_rng(7))
+    settings = Settings(seed=7, residents=1_000)
+    delivery = Delivery(tmp_path, profile=Profile.DIRTY, settings=settings)
     first, second = (delivery.add(block) for block in blocks)
     delivery.close()
     rows = {

@@ -19,6 +19,7 @@ from demo.city.dirt import ids as dirt_ids
 from demo.city.dirt.kinds import Kind
 from demo.city.generate import Order, generate
 from demo.city.numbers import Numbers
+from demo.city.settings import Settings
 
 PERSONS = 800
 
@@ -31,7 +32,8 @@ def city(tmp_path_factory):
     blocks = [clean_tables.make(persons=PERSONS, numbers=numbers, seed=seed) for seed in (1, 2)]
     defects = []
     for profile in Profile:
-        delivery = Delivery(out / profile, profile=profile, generator=np.random.default_rng(3))
+        settings = Settings(seed=3, residents=PERSONS)
+        delivery = Delivery(out / profile, profile=profile, settings=settings)
         defects = [defect for block in blocks for defect in delivery.add(block)]
         delivery.close()
     return out / "clean", out / "dirty", defects, blocks

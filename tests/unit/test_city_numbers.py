@@ -94,5 +94,14 @@ def test_running_ids_go_on_over_blocks() -> None:
     assert list(source.running("B", 0, width=6)) == []
 
 
+def test_ids_by_place_depend_on_the_place_alone() -> None:
+    source, other = numbers(), numbers()
+    assert list(source.some("I", np.array([0, 4]), of=5, width=3)) == ["I001", "I005"]
+    assert list(other.some("I", np.array([4]), of=5, width=3)) == ["I005"]
+    # The next block's come after all of this one's, given or not.
+    assert list(source.some("I", np.array([0]), of=5, width=3)) == ["I006"]
+    assert list(other.running("I", 1, width=3)) == ["I006"]
+
+
 def test_nobody_needs_no_number() -> None:
     assert list(numbers().persons(born=days(0), woman=np.zeros(0, dtype=bool))) == []

@@ -1,7 +1,6 @@
 """The clean tables: as specified, in agreement with each other and with the simulated city."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +9,7 @@ import pytest
 from demo.city.care import CareKind
 from demo.city.numbers import Numbers
 from demo.city.population import DISTRICTS
-from demo.city.settings import Effects, Settings
+from demo.city.settings import Settings
 from demo.city.simulate import City, simulate
 from demo.city.tables.columns import spread
 from demo.city.tables.schools import PLANNED_HOURS
@@ -218,6 +217,24 @@ def test_register_holds_the_residents_and_no_one_who_left(
     assert sorted(together) == sorted(households.value_counts())
 
 
+def test_nobody_moved_in_before_they_were_born(made: Tables) -> None:
+    register = made["kir_person"]
+    born = pd.to_datetime(
+        register["pnr"].str[:4]
+        + (register["pnr"].str[4:6].astype(int) - 80).astype(str).str.zfill(2)
+        + register["pnr"].str[6:8]
+    )
+    always = register["inflyttad"] == pd.Timestamp("1900-01-01")
+    assert (always | (register["inflyttad"] >= born)).all()
+    # In a household that moved, those born here have always lived here.
+    moved = register.loc[~always, "bostad_id"].unique()
+    of_them = register["bostad_id"].isin(moved)
+    assert (of_them & always).any()
+    last = register.loc[~always].groupby("bostad_id")["inflyttad"].first()
+    home = register.loc[of_them & always, "bostad_id"]
+    assert (born[of_them & always].to_numpy() > last[home].to_numpy()).all()
+
+
 def test_records_of_former_residents_end_before_they_left(
     city: City, made: Tables, pnr: np.ndarray
 ) -> None:
@@ -274,7 +291,7 @@ def test_refusals_are_dated_in_months_without_payment(made: Tables) -> None:
     refused = (decided["utfall"] == "avslag").to_numpy()
     assert np.array(with_payment)[~refused].all()
     assert not np.array(with_payment)[refused].any()
-    assert abs(refused.mean() - 0.05) < 0.001
+    assert abs(refused.mean() - 0.05) < 4 * (0.05 * 0.95 / len(decided)) ** 0.5
 
 
 def test_protection_case_of_a_pupil_is_an_investigation_before_grade_9(
@@ -399,6 +416,11 @@ def test_care_decisions_follow_each_other_and_hold_the_given_hours(
     assert (decisions["timmar_man"].notna() == hours).all()
     again = decisions["pnr"].duplicated()
     assert set(decisions.loc[again, "insats"]) == {"HTJ"}
+    whole = decisions[hours & following]
+    months = (whole["slut"] - whole["start"]).dt.days / 30.4
+    assert months.between(11.9, 24.1).all()
+    change = np.log(decisions["timmar_man"] / decisions["timmar_man"].shift())[hours & again]
+    assert change.groupby(decisions["insats"]).std().between(0.1, 0.3).all()
     given = made["vof_utford"].merge(decisions[hours], on="pnr")
     month = pd.to_datetime(given["manad"])
     inside = (given["start"] <= month) & ~(given["slut"] < month)
@@ -411,28 +433,6 @@ def test_tables_are_the_same_twice(city: City, made: Tables) -> None:
     again = make(city)
     for name, table in made.items():
         pd.testing.assert_frame_equal(table, again[name])
-
-
-def test_effect_changes_no_row_that_it_does_not_touch(city: City, made: Tables) -> None:
-    """Who has assistance moves with j2; what the tables say of the others does not."""
-    without = replace(city.settings, effects=Effects(j2=-3.0))
-    other = make(simulate(without))
-    for name in ("kir_person", "vof_person", "vof_beslut", "vof_utford"):
-        pd.testing.assert_frame_equal(made[name], other[name])
-    for name, columns in {
-        "sof_person": ["utb", "fodelseland_grp", "stadsdel"],
-        "amf_person": ["utb", "sfi_niva"],
-        "skf_elev": ["skola_id", "vh_utb"],
-    }.items():
-        both = made[name].drop_duplicates("pnr").merge(other[name].drop_duplicates("pnr"), on="pnr")
-        assert len(both) > 50
-        for column in columns:
-            assert both[f"{column}_x"].equals(both[f"{column}_y"].rename(f"{column}_x"))
-    assert len(made["sof_utbetalning"]) != len(other["sof_utbetalning"])
-    same = made["amf_aktivitet"].merge(
-        other["amf_aktivitet"], on=["pnr", "manad", "planerade_tim"], suffixes=("", "_other")
-    )
-    assert (same["narvaro_tim"] == same["narvaro_tim_other"]).mean() > 0.9
 
 
 def test_spread_is_exact_and_keeps_capacities() -> None:

@@ -12,7 +12,7 @@ from studies import study
 
 from models import documents
 from models.errors import DatalabbetError, RefusedError
-from models.governance.approval import Decision
+from models.governance.approval import Decision, sign
 from models.quantities import Epsilon
 
 
@@ -64,6 +64,16 @@ def test_a_decision_on_another_study_is_not_kept(department: Department) -> None
         department.approvals.store(wanted, department.say(other))
 
 
+def forge(department: Department, statement: str, *values: object) -> None:
+    """Change the database as someone could who can write the file."""
+    connection = sqlite3.connect(department.database)
+    for name in ("stay", "remain"):
+        connection.execute(f"DROP TRIGGER decisions_{name}")
+    assert connection.execute(statement, values).rowcount
+    connection.commit()
+    connection.close()
+
+
 def weaker() -> bytes:
     base = study()
     privacy = replace(base.privacy, epsilon=Epsilon(50.0))
@@ -73,10 +83,7 @@ def weaker() -> bytes:
 def test_a_study_changed_in_the_database_is_refused(department: Department) -> None:
     wanted = study()
     department.approve(wanted)
-    connection = sqlite3.connect(department.database)
-    connection.execute("UPDATE decisions SET document = ?", (weaker(),))
-    connection.commit()
-    connection.close()
+    forge(department, "UPDATE decisions SET document = ?", weaker())
     with pytest.raises(RefusedError, match="another study"):
         department.approvals.approved(wanted.digest())
 
@@ -87,10 +94,7 @@ def test_a_no_turned_into_a_yes_in_the_database_is_refused(department: Departmen
     department.approvals.store(wanted, no)
     statement = replace(no.statement, decision=Decision.APPROVED)
     forged = documents.write(replace(no, statement=statement))
-    connection = sqlite3.connect(department.database)
-    connection.execute("UPDATE decisions SET approval = ?", (forged,))
-    connection.commit()
-    connection.close()
+    forge(department, "UPDATE decisions SET approval = ?", forged)
     with pytest.raises(RefusedError, match="identity key"):
         department.approvals.approved(wanted.digest())
 
@@ -98,10 +102,7 @@ def test_a_no_turned_into_a_yes_in_the_database_is_refused(department: Departmen
 def test_an_approval_moved_to_another_hash_is_refused(department: Department) -> None:
     department.approve(study())
     other = replace(study(), retention_days=1).digest()
-    connection = sqlite3.connect(department.database)
-    connection.execute("UPDATE decisions SET study = ?", (other,))
-    connection.commit()
-    connection.close()
+    forge(department, "UPDATE decisions SET study = ?", other)
     with pytest.raises(RefusedError, match="another study"):
         department.approvals.approved(other)
 
@@ -109,10 +110,7 @@ def test_an_approval_moved_to_another_hash_is_refused(department: Department) ->
 def test_garbage_in_the_database_is_refused(department: Department) -> None:
     wanted = study()
     department.approve(wanted)
-    connection = sqlite3.connect(department.database)
-    connection.execute("UPDATE decisions SET document = x'7b'")
-    connection.commit()
-    connection.close()
+    forge(department, "UPDATE decisions SET document = x'7b'")
     with pytest.raises(DatalabbetError, match="not valid"):
         department.approvals.approved(wanted.digest())
 
@@ -128,3 +126,39 @@ def test_what_the_coordinator_has_not_heard_is_listed_until_it_has(department: D
     department.approvals.submitted(number)
     assert department.approvals.unsubmitted() == ()
     assert department.approvals.newest(wanted.digest()).submitted
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM decisions WHERE id = 2",
+        "UPDATE decisions SET study = 'x' WHERE id = 2",
+        "UPDATE decisions SET id = 0 WHERE id = 2",
+    ],
+)
+def test_a_withdrawal_that_was_taken_away_still_holds(
+    department: Department, statement: str
+) -> None:
+    wanted = study()
+    department.approve(wanted)
+    department.approvals.store(wanted, department.say(wanted, Decision.REFUSED))
+    with (
+        sqlite3.connect(department.database) as connection,
+        pytest.raises(sqlite3.IntegrityError, match="decisions are never"),
+    ):
+        connection.execute(statement)
+    connection.close()
+    forge(department, statement)
+    assert department.approvals.newest(wanted.digest()).approval.statement.decision == "approved"
+    with pytest.raises(RefusedError, match="not the one in the ledger"):
+        department.approvals.approved(wanted.digest())
+
+
+def test_an_earlier_yes_does_not_pass_for_the_newest(department: Department) -> None:
+    wanted = study()
+    department.approve(wanted)
+    yes = replace(department.say(wanted).statement, reason="after all")
+    department.approvals.store(wanted, sign(yes, department.key))
+    forge(department, "DELETE FROM decisions WHERE id = 2")
+    with pytest.raises(RefusedError, match="not the one in the ledger"):
+        department.approvals.approved(wanted.digest())

@@ -329,3 +329,39 @@ def test_a_step_is_charged_to_the_population_of_its_dataset(tmp_path: Path, benc
     with pytest.raises(RefusedError, match="not declared"):
         strict.gate.subject(study())
     strict.close()
+
+
+def test_records_are_opened_anew_when_it_changes_whom_they_are_about(
+    department: Department,
+) -> None:
+    """Records that were opened as private are never worked on for free."""
+    department.approve(study())
+    benches = []
+
+    def opened() -> Bench:
+        benches.append(Bench(plan(study())))
+        return benches[-1]
+
+    steps = department.steps(study(), opened)
+    train(steps, 1)
+    department.declared = {"pupils": declaration(public=True)}
+    train(steps, 2)
+    train(steps, 3)
+    assert [bench.asked for bench in benches] == [["train/1"], ["train/2", "train/3"]]
+    assert [bench.closed for bench in benches] == [True, False]
+
+
+def test_a_declaration_that_changes_while_records_are_opened_stops_the_step(
+    department: Department, bench: Bench
+) -> None:
+    department.approve(study())
+    department.declared = {"pupils": declaration(public=True)}
+
+    def opened() -> Bench:
+        department.declared = {"pupils": declaration()}
+        return bench
+
+    with pytest.raises(RefusedError, match="while it was opened"):
+        train(department.steps(study(), opened))
+    assert bench.asked == []
+    assert bench.closed

@@ -11,8 +11,10 @@ from models.linkage.identity import (
     Kind,
     Mode,
     Refusal,
-    looks_real,
+    check_digit,
+    is_ten_digits,
     read,
+    readings,
 )
 
 # Of Skatteverket's open lists (CC0) of numbers that are never given to anybody.
@@ -51,7 +53,6 @@ def test_published_numbers_are_read_in_every_form(numbers, kind):
         ("anna", Fault.UNREADABLE),
         ("198804042391x", Fault.UNREADABLE),
         ("1988-04-04-2391", Fault.UNREADABLE),
-        ("١٩٨٨٠٤٠٤٢٣٩١", Fault.UNREADABLE),
         ("19880404239", Fault.LENGTH),
         ("101011234", Fault.LENGTH),
         ("1.98583e+11", Fault.SHORTENED),
@@ -132,18 +133,119 @@ def test_who_is_let_in():
     assert Admission(mode=Mode.DEMO, test_numbers=listed).refusal(person) is None
 
 
+# Not of the lists: an invented person's number, as if it were somebody's.
+REAL = "198503071238"
+FORMS = (
+    "198503071238",
+    "19850307-1238",
+    "19850307 1238",
+    " 19850307\u00a01238 ",
+    "'198503071238",
+    '"19850307-1238"',
+    "\u201d198503071238\u201d",
+    "19850307\u20131238",
+    "19850307\u22121238",
+    "\ufeff198503071238",
+    "1985\u200b03071238",
+    "".join(chr(ord(sign) + 0xFEE0) for sign in "19850307-1238"),  # full-width
+    "١٩٨٥٠٣٠٧١٢٣٨",
+    "198503071238.0",
+)
+SHORT_FORMS = ("850307-1238", "850307+1238", "850307\u20131238", "'850307-1238'", "850307 - 1238")
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_a_number_is_read_with_any_dash_digit_quotation_mark_and_blank(text):
+    assert read(text, extracted=None) == Identity(digits=REAL, kind=Kind.PERSONNUMMER)
+
+
+@pytest.mark.parametrize("text", [*FORMS, *SHORT_FORMS, COORDINATION[0], "850367-1235"])
+def test_in_demo_mode_an_id_that_reads_as_a_real_number_is_refused(text):
+    assert Admission(mode=Mode.DEMO).refusal_of_id(text) is Refusal.REAL
+    listed = Admission(mode=Mode.DEMO, test_numbers=frozenset([REAL, COORDINATION[0]]))
+    assert listed.refusal_of_id(text) is (Refusal.REAL if text == "850367-1235" else None)
+
+
 @pytest.mark.parametrize(
-    ("text", "real"),
+    "text",
     [
-        (PERSONS[0], True),
-        (f"{PERSONS[0][:8]}-{PERSONS[0][8:]}", True),
-        (COORDINATION[0], True),
-        (PERSONS[0][2:], False),  # ten digits are found in many ids
-        (f"a{PERSONS[0]}", False),
-        (f"{PERSONS[0]}0", False),
-        (PERSONS[0][:11] + str((int(PERSONS[0][11]) + 1) % 10), False),
-        (demo().digits, False),
+        "8503071238",  # ten bare digits are found in many ids: only many of them tell
+        f"a{REAL}",
+        f"{REAL}0",
+        REAL[:11] + "9",
+        "850307-1239",
+        "850230-1231",
+        "556036-0793",  # an organisation's number
+        "165560360793",
+        "858307-1230",
+        "B000123",
+        "",
     ],
 )
-def test_an_id_looks_real_only_if_it_is_exactly_a_number(text, real):
-    assert (looks_real(text) is not None) is real
+def test_other_ids_are_taken(text):
+    assert Admission(mode=Mode.DEMO).refusal_of_id(text) is None
+    assert Admission().refusal_of_id(text) is None
+
+
+def test_a_leap_day_is_looked_for_in_every_century():
+    text = f"000229-123{check_digit('000229123')}"
+    assert [item.digits[:2] for item in readings(text)] == ["20"]
+    assert Admission(mode=Mode.DEMO).refusal_of_id(text) is Refusal.REAL
+
+
+def test_ten_bare_digits_are_told_apart():
+    assert is_ten_digits(" 8503071238")
+    assert not is_ten_digits("850307-1238")
+    in_demo = Admission(mode=Mode.DEMO)
+    assert in_demo.refusal_of_ten_digits("8503071238") is Refusal.REAL
+    assert in_demo.refusal_of_ten_digits("8503071239") is None
+    assert in_demo.refusal_of_ten_digits("850307-1238") is None
+
+
+def test_in_production_demo_and_test_numbers_are_refused_among_other_ids():
+    production = Admission(test_numbers=frozenset([PERSONS[0]]))
+    for digits, refusal in ((demo().digits, Refusal.DEMO), (PERSONS[0], Refusal.TEST)):
+        for text in (digits, f"{digits[:8]}-{digits[8:]}", f" '{digits}'"):
+            assert production.refusal_of_id(text) is refusal
+        assert production.refusal_of_id(digits[2:]) is None
+    for text in (*FORMS, *SHORT_FORMS):
+        assert production.refusal_of_id(text) is None
+
+
+MISTYPED = (
+    "198503071239",  # check digit
+    "19850307\u20131239",
+    "850307-1239",
+    "8503071238",  # the century, where the day of extraction is not declared
+    "198502301238",  # no such day
+    "198503991238",
+    "298503071238",  # future
+    "178503071238",
+    "1985-03-07-1238",
+    "1985/03/07 1238",
+    "198503071239.0",
+    "198500671239",  # a coordination number whose month is unknown
+    "850307-T238",
+)
+
+
+@pytest.mark.parametrize("text", MISTYPED)
+def test_in_demo_mode_a_mistyped_number_is_somebodys(text):
+    assert isinstance(read(text, extracted=None), Fault)
+    assert Admission(mode=Mode.DEMO).refusal_of_mistyped(text) is Refusal.REAL
+    assert Admission().refusal_of_mistyped(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["198583071239", "198500071239", "198513071239", "198573671239", "TF8503071238", "850307123"],
+)
+def test_other_faults_are_nobodys(text):
+    assert Admission(mode=Mode.DEMO).refusal_of_mistyped(text) is None
+
+
+def test_a_listed_number_with_a_fault_is_nobodys():
+    listed = Admission(mode=Mode.DEMO, test_numbers=frozenset(PERSONS))
+    assert read(PERSONS[-1], extracted=date(2000, 1, 1)) is Fault.FUTURE
+    for text in (PERSONS[-1], PERSONS[-1][2:], f"{PERSONS[-1][2:8]}-{PERSONS[-1][8:]}"):
+        assert listed.refusal_of_mistyped(text) is None

@@ -42,6 +42,11 @@ def judged(content: bytes, opened: Open) -> Verdict:
     return verify(content, key=opened.fingerprint)
 
 
+def signed(opened: Open) -> SignedHead:
+    """Give the newest head, as somebody keeps it."""
+    return last_head(opened.export().decode())
+
+
 def lines(content: bytes) -> list[bytes]:
     return content.splitlines(keepends=True)
 
@@ -137,8 +142,8 @@ def rebuilt(
         elif "head" in document:
             head = documents.read(SignedHead, document, what="head").head
             head = type(head)(size=head.size, root=book.tree.root().hex(), at=head.at)
-            signed = SignedHead(head=head, signature=sign(head, key))
-            found.append(documents.write(signed) + b"\n")
+            other = SignedHead(head=head, signature=sign(head, key))
+            found.append(documents.write(other) + b"\n")
         else:
             found.append(line)
     return b"".join(found)
@@ -161,7 +166,7 @@ def test_balances_that_do_not_follow_from_the_entries_are_found(made: Open) -> N
 
 
 def test_rewritten_history_is_found_with_an_earlier_head(made: Open) -> None:
-    earlier = made.head()
+    earlier = signed(made)
     made.charge(6, COUNT)
     content = rebuilt(made.export(), louder)
     *front, last = lines(content)
@@ -179,8 +184,8 @@ def test_rewritten_history_is_found_with_an_earlier_head(made: Open) -> None:
         delta=closing.delta,
         balances=balances(book, delta=closing.delta),
     )
-    signed = SignedClosing(closing=honest, signature=sign(honest, KEY))
-    forged = b"".join(front) + documents.write(signed) + b"\n"
+    closed = SignedClosing(closing=honest, signature=sign(honest, KEY))
+    forged = b"".join(front) + documents.write(closed) + b"\n"
     assert judged(forged, made).problem is None  # alone it cannot be told from the truth
     found = verify(forged, key=made.fingerprint, since=earlier)
     assert "rewritten" in found.problem
@@ -190,20 +195,20 @@ def test_rewritten_history_is_found_with_an_earlier_head(made: Open) -> None:
 def test_a_ledger_that_was_set_back_is_found(made: Open, tmp_path: Path) -> None:
     before = made.export()
     made.charge(6, COUNT)
-    later = made.head()
+    later = signed(made)
     found = verify(before, key=made.fingerprint, since=later)
     assert "set back" in found.problem
 
 
 def test_an_export_since_a_head_continues_it(made: Open) -> None:
-    earlier = made.head()
+    earlier = signed(made)
     for number in (6, 7, 8):
         made.charge(number, COUNT)
-    part = made.export(since=earlier)
+    part = made.export(since=earlier.head)
     assert len(lines(part)) == 8  # header, three entries with heads, closing
     assert verify(part, key=made.fingerprint, since=earlier).problem is None
     assert "--since" in verify(part, key=made.fingerprint).problem
-    assert "--since" in verify(part, key=made.fingerprint, since=made.head()).problem
+    assert "--since" in verify(part, key=made.fingerprint, since=signed(made)).problem
     changed = part.replace(b'"noise":10', b'"noise":20', 1)
     assert "other entries" in verify(changed, key=made.fingerprint, since=earlier).problem
     header = json.loads(lines(part)[0])
@@ -221,7 +226,7 @@ def test_the_newest_head_is_read_from_an_export_or_from_what_show_printed(made: 
 def test_a_changed_key_is_noted_and_the_old_one_stays_verifiable(
     made: Open, tmp_path: Path
 ) -> None:
-    earlier = made.head()
+    earlier = signed(made)
     successor = Open(tmp_path, key=OTHER_KEY)
     successor.charge(9, COUNT)
     content = successor.export()
@@ -229,7 +234,7 @@ def test_a_changed_key_is_noted_and_the_old_one_stays_verifiable(
     assert verdict.problem is None
     assert verdict.keys == (made.fingerprint, successor.fingerprint)
     assert "another key" in judged(content, made).problem
-    part = verify(successor.export(since=earlier), key=successor.fingerprint, since=earlier)
+    part = verify(successor.export(since=earlier.head), key=successor.fingerprint, since=earlier)
     assert part.problem is None
     successor.close()
 

@@ -4,13 +4,18 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from models.errors import BudgetExhaustedError, ProtocolViolationError, StorageError
+from models.errors import (
+    BudgetExhaustedError,
+    ConfigurationError,
+    ProtocolViolationError,
+    StorageError,
+)
 from models.governance.cost import GaussianEvent, PrivacyCost, SampledGaussianEvent
 from models.governance.step import StepKey
 from models.ledger.limits import DEFAULT
@@ -227,3 +232,67 @@ def test_what_another_process_writes_is_seen_by_every_connection(
     ledger.charge(step=step("train/2"), request="r", cost=ROUND, about=PUPILS, allow=fine)
     assert second.spending(STUDY).charges == 5
     assert (tmp_path / "node.db-wal").exists()
+
+
+def test_what_is_read_together_is_of_one_moment(ledger: Ledger, tmp_path: Path) -> None:
+    """Another process charges meanwhile: entries and head still belong together."""
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
+    journal, other = ledger._journal, opened(tmp_path)
+    with journal.database.read() as connection:
+        size = journal.book(connection).tree.size
+        other.charge(step=step("train/2"), request="r", cost=ROUND, about=PUPILS, allow=fine)
+        assert journal.head(connection).head.size == size
+        assert ledger.spending(STUDY).charges == 1  # a read in a read is of the same moment
+    assert ledger.spending(STUDY).charges == 2
+
+
+def test_a_ledger_that_was_cut_off_under_a_running_node_stays_refused(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    for number in (1, 2, 3):
+        key = step(f"train/{number}")
+        ledger.charge(step=key, request="r", cost=ROUND, about=PUPILS, allow=fine)
+    connection = sqlite3.connect(tmp_path / "node.db")
+    for table, place in (("entries", "number"), ("heads", "size - 1")):
+        connection.execute(f"DROP TRIGGER {table}_remain")
+        connection.execute(f"DELETE FROM {table} WHERE {place} = 4")  # noqa: S608 - constants
+    connection.commit()
+    connection.close()
+    for _ in range(3):  # what is left fits together, but it is not what this node had signed
+        with pytest.raises(StorageError, match="not what was signed") as refused:
+            ledger.charge(step=step("train/4"), request="r", cost=ROUND, about=PUPILS, allow=fine)
+        assert "lost" in refused.value.hint
+        with pytest.raises(StorageError, match="not what was signed"):
+            ledger.spending(STUDY)
+
+
+def test_a_clock_that_goes_back_opens_no_other_year(tmp_path: Path) -> None:
+    clock = [NOW]
+    owner = Owner(department="school", key=KEY)
+
+    def at(moment: datetime) -> Ledger:
+        clock[0] = moment
+        return Ledger(
+            Journal(tmp_path / "node.db", owner=owner, now=lambda: clock[0]), limits=DEFAULT
+        )
+
+    year = timedelta(days=365)
+    for number, moment in enumerate((NOW, NOW + year, NOW, NOW - year)):
+        ledger = at(moment)
+        key = step(f"train/{number}")
+        ledger.charge(step=key, request="r", cost=ROUND, about=PUPILS, allow=fine)
+        with ledger.book() as book:
+            years = {what: sum(a.charges.values()) for (_, what), a in book.accounts.items()}
+        ledger.close()
+    assert years == {"total": 4, "2026": 1, "2027": 3}
+
+
+def test_a_ledger_of_another_department_is_refused(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
+    other = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+    for key in (KEY, other):
+        owner = Owner(department="hospital", key=key)
+        with pytest.raises(ConfigurationError, match="ledger of the department 'school'"):
+            Journal(tmp_path / "node.db", owner=owner, now=lambda: NOW)
+    with ledger.book() as book:
+        assert book.tree.size == 3  # its key, its limits and the charge: nothing was added

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from studies import study
 
 from models import documents
 from models.errors import RefusedError, StorageError
+from models.governance.approval import Decision, sign
 from models.governance.cost import GaussianEvent, NonPrivateEvent, PrivacyCost
 from models.governance.step import StepKey
 from models.ledger.verification import verify
@@ -106,6 +108,49 @@ def test_what_was_charged_and_decided_before_is_taken_over(tmp_path: Path) -> No
     again = Open(tmp_path)
     assert again.head() == opened.head()
     again.close()
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE decisions SET approval = x'7b'",
+        "UPDATE decisions SET document = x'5b5d'",
+        "UPDATE charges SET cost = x'7b'",
+        "UPDATE charges SET charged_at = 'once'",
+    ],
+)
+def test_a_damaged_database_is_left_as_it_is(tmp_path: Path, damage: str) -> None:
+    earlier(tmp_path)
+    connection = sqlite3.connect(tmp_path / "node.db")
+    connection.execute("DROP TRIGGER charges_stay")
+    connection.execute(damage)
+    connection.commit()
+    before = list(connection.iterdump())
+    with pytest.raises(StorageError, match="damaged"):
+        Open(tmp_path)
+    assert list(connection.iterdump()) == before
+    connection.close()
+
+
+def test_the_newest_decision_stays_the_newest_whatever_the_clock_said(tmp_path: Path) -> None:
+    earlier(tmp_path)
+    signing = tmp_path / "later"
+    signing.mkdir()
+    department = Department(signing, key=KEY)
+    no = department.say(study(), Decision.REFUSED).statement
+    refusal = sign(replace(no, decided_at=NOW - timedelta(days=1)), KEY)
+    department.close()
+    connection = sqlite3.connect(tmp_path / "node.db")
+    connection.execute(
+        "INSERT INTO decisions (study, document, approval) VALUES (?, ?, ?)",
+        (study().digest(), study().canonical(), documents.write(refusal)),
+    )
+    connection.commit()
+    connection.close()
+    opened = Open(tmp_path)
+    with opened.ledger.book() as book:
+        assert book.decisions[study().digest()].decision is Decision.REFUSED
     opened.close()
 
 

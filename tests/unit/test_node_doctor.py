@@ -32,6 +32,7 @@ NOW = datetime.now(tz=UTC)
 def report(*, usable: int = 10, problems: tuple[str, ...] = ()) -> CheckReport:
     return CheckReport(
         file="data.csv",
+        files=("data.csv",),
         rows=10,
         usable=usable,
         residents=usable,

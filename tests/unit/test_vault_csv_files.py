@@ -170,8 +170,14 @@ def test_quotation_marks_that_never_close(tmp_path):
     assert message.endswith("data.csv, row 2: the quotation marks do not fit together")
     rows = HEADING + 'a2,"30"x,1,låg,1\n'
     assert "row 1: the quotation" in refused(csv_dataset(tmp_path, rows))
-    rows = HEADING + 'a2,"' + "30," * 100_000
-    assert "row 1: the quotation" in refused(csv_dataset(tmp_path, rows))
+
+
+def test_a_cell_that_is_too_long(tmp_path):
+    for cell in ('"' + "30," * 100_000, "3" * 131_073):
+        message = refused(csv_dataset(tmp_path, f"{HEADING}{GOOD}a2,{cell}"))
+        assert message.endswith("data.csv, row 2: a cell is longer than 131,072 characters")
+    report = check(csv_dataset(tmp_path, f"{HEADING}a2,{'3' * 131_072},1,låg,true\n"))
+    assert [v.problem for v in report.violations] == [Problem.NOT_FINITE]
 
 
 def test_a_heading_in_another_encoding(tmp_path):

@@ -36,7 +36,7 @@ COLUMNS = (
 )
 
 
-def table(name="payments", superseded=(), **values):
+def table(name="payments", superseded=(), left_out=0, **values):
     rows = {
         "pnr": ["a", "b", "a"],
         "kronor": [100.0, np.nan, 300.0],
@@ -65,6 +65,7 @@ def table(name="payments", superseded=(), **values):
         declaration=declaration,
         parts=[part],
         superseded=lambda: np.array(superseded, dtype=np.int64),
+        left_out=lambda: left_out,
     )
 
 
@@ -212,6 +213,12 @@ INSIDE = [
     "SELECT pnr FROM visible",
     "SELECT pnr FROM payments JOIN other USING (pnr)",
     "SELECT pnr FROM payments WHERE pnr IN (SELECT pnr FROM other)",
+    # A name of one part of the query would open the engine's own table in another part.
+    """SELECT (SELECT count(*) FROM sqlite_master)
+    + (SELECT * FROM (WITH sqlite_master AS (SELECT 1) FROM sqlite_master)) AS pnr""",
+    """SELECT (SELECT count(*) FROM duckdb_logs)
+    + (SELECT * FROM (WITH DuckDB_Logs AS (SELECT 1) FROM duckdb_logs)) AS pnr""",
+    "WITH pg_class AS (SELECT pnr FROM payments) SELECT pnr FROM pg_class",
 ]
 
 
@@ -268,6 +275,8 @@ def test_python_variables_are_not_tables():
         "SELECT pnr FROM PAYMENTS p, unnest([1, 2]) u(x), generate_series(1, 2) g(y)",
         """WITH RECURSIVE n AS (SELECT 1 i UNION ALL SELECT i + 1 FROM n WHERE i < 3)
         SELECT pnr FROM payments, N""",
+        "WITH tables AS (SELECT pnr FROM payments) SELECT pnr FROM tables",
+        "SELECT ';' AS pnr FROM payments;",
         """WITH x AS MATERIALIZED (SELECT * FROM payments)
         SELECT pnr FROM x ASOF JOIN payments y USING (pnr, month)""",
         "SELECT DISTINCT ON (pnr) pnr FROM payments ORDER BY month DESC NULLS LAST LIMIT 3",
@@ -298,6 +307,12 @@ def test_what_stewards_need_is_allowed(query):
         ("SELECT strptime(\"order\", '%Y') AS pnr FROM payments", "cannot be computed"),
         ("SELECT kronor * 9223372036854775807 AS pnr FROM payments", "too large for its type"),
         ("SELECT [pnr] AS pnr FROM payments", "column pnr has the type list"),
+        ("SELECT INTERVAL 3 DAY AS pnr FROM payments", "column pnr has the type month_day_nano"),
+        ("SELECT TIME '10:00' AS pnr FROM payments", "column pnr has the type time64"),
+        ("SELECT TIMETZ '10:00:00+01' AS pnr FROM payments", "column pnr has the type time64"),
+        ("SELECT 12::VARINT AS pnr FROM payments", "column pnr has the type extension"),
+        ("SELECT '101'::BIT AS pnr FROM payments", "column pnr has the type binary"),
+        ("WITH sqlite_master AS (SELECT 1) SELECT pnr FROM payments", "sqlite_master is the name"),
         ("SELECT list(a.range) AS pnr FROM range(1000000000) a", "needs more memory"),
     ],
 )
@@ -314,6 +329,47 @@ def test_the_engine_would_quote_the_value():
         derived._load(connection, table())
         with pytest.raises(duckdb.ConversionException, match=CANARY):
             connection.execute('SELECT CAST("order" AS INTEGER) FROM payments').fetchall()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT count(*)::VARCHAR AS pnr FROM range(1000000000000) a WHERE a.range % 7 = 8",
+        """WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT 1 - i FROM n)
+        SELECT pnr FROM payments, n WHERE i = 2""",
+    ],
+)
+def test_a_query_without_an_end_is_ended(monkeypatch, query):
+    monkeypatch.setattr(derived, "SECONDS", 0.3)
+    start = time.perf_counter()
+    with pytest.raises(DataContractError, match=r"takes longer than it may \(0\.005 minutes\)"):
+        run(query, "pnr")
+    assert time.perf_counter() - start < 10
+    assert run("SELECT pnr FROM payments LIMIT 1", "pnr") == [(1, "a")]
+
+
+def test_filling_the_tables_and_reading_the_result_take_their_time(monkeypatch):
+    monkeypatch.setattr(derived, "SECONDS", 0.3)
+
+    def slow():
+        time.sleep(0.5)
+        yield from table().parts
+
+    source = DerivedSource(tables=("payments",), query="SELECT pnr FROM payments")
+    origin = Origin(source=source, file="months.yaml")
+    slowly = [replace(table(), parts=slow())]
+    with derived.result(origin, source, ["pnr"], tables=slowly, batch_rows=2) as read:
+        time.sleep(0.5)
+        assert sum(len(part.rows) for part in read()) == 3
+
+
+def test_the_first_rows_say_what_the_tables_lost():
+    source = DerivedSource(tables=("payments", "cases"), query="SELECT pnr FROM payments")
+    origin = Origin(source=source, file="months.yaml")
+    tables = [table(left_out=4), table(name="cases")]
+    with derived.result(origin, source, ["pnr"], tables=tables, batch_rows=2) as read:
+        for _ in range(2):
+            assert [part.left_out for part in read()] == [{"payments": 4, "cases": 0}, {}]
 
 
 def test_a_heavy_query_takes_seconds():

@@ -9,7 +9,7 @@ from models.errors import DataContractError
 from node.check_report import as_data, as_text
 from node.datasets import load
 from node.vault.cells import Problem
-from node.vault.contract import FEW_RESIDENTS, MISSING, NO_ROWS, check
+from node.vault.contract import COPY, FEW_RESIDENTS, LEFT_OUT, MISSING, NO_ROWS, check
 from node.vault.records import records
 
 
@@ -69,6 +69,36 @@ def test_marks_and_orders_of_files(tmp_path):
     ]
     (violation,) = report.violations
     assert (violation.file, violation.row, violation.column) == (str(third), 1, "school")
+
+
+def test_the_files_that_were_read_are_listed_and_copies_noted(tmp_path):
+    contents = {
+        "data_2019.csv": HEADING + GOOD,
+        "data_2019 (copy).csv": HEADING + GOOD,
+        "data_2020.csv": HEADING + GOOD.replace("30", "31"),  # as long, and another
+        "data_2020_backup.csv": HEADING + GOOD.replace("30", "31"),
+        "data_2021.csv": HEADING,
+        "data_2022.csv": HEADING + GOOD * 2,
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    report = check(csv_dataset(tmp_path, "", CSV.replace("data", "data_*")))
+    names = sorted(contents)
+    assert report.files == tuple(str(tmp_path / name) for name in names)
+    assert [(n.file, n.detail) for n in report.notes if n.note == COPY] == [
+        (str(tmp_path / "data_2019.csv"), "data_2019 (copy).csv"),
+        (str(tmp_path / "data_2020_backup.csv"), "data_2020.csv"),
+    ]
+    lines = as_text("people", report).splitlines()
+    assert lines[1] == f"  6 files read: {', '.join(names)}"
+    assert f"    note: {COPY} (data_2020.csv)" in lines
+    assert as_data("people", report)["files"] == report.files
+
+
+def test_a_single_file_is_no_list(tmp_path):
+    report = check(csv_dataset(tmp_path, HEADING + GOOD))
+    assert report.files == (str(tmp_path / "data.csv"),)
+    assert "files read" not in as_text("people", report)
 
 
 COVERED = """
@@ -297,6 +327,29 @@ def test_a_derived_table_is_made_of_the_rows_that_count(tmp_path):
         f"the query of {tmp_path / 'months.yaml'}, column months, row 3: "
         "outside the declared bounds"
     )
+
+
+def test_a_derived_table_says_what_its_tables_lost(tmp_path):
+    rows = (
+        "a,2016-11,1066,Syd\n"  # out of bounds, and superseded by the next: nothing is lost
+        "a,2016-11,2016,Norr\n"
+        "a,2017-01,1066,Norr\n"  # out of bounds
+        "a,2017-01,2016\n"  # ragged
+        ",2016-12,2016,Norr\n"  # nobody's
+        "b,2016-11,2016,Norr\nb,2016-11,2016,Syd\n"  # superseded
+    )
+    dataset = derived(tmp_path, rows)
+    report = check(dataset)
+    assert report.clean
+    assert notes(report, LEFT_OUT) == [("", None, "3 of people")]
+    assert report.files == ()
+    assert f"    note: {LEFT_OUT} (3 of people)" in as_text("months", report).splitlines()
+    assert as_data("months", report)["notes"][0]["detail"] == "3 of people"
+    # Without a key every row counts, and where nothing is lost there is no note.
+    path = tmp_path / "people.yaml"
+    path.write_text(path.read_text(encoding="utf-8").replace("  primaryKey: [pnr, month]\n", ""))
+    assert notes(check(load(tmp_path / "months.yaml")), LEFT_OUT) == [("", None, "4 of people")]
+    assert notes(check(derived(tmp_path, "a,2016-11,2016,Syd\n")), LEFT_OUT) == []
 
 
 def test_a_derived_table_has_keys_and_coverage_too(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from declared import text
 
 from models.errors import DataContractError
-from models.linkage.identity import Admission, Fault, Mode, Refusal
+from models.linkage.identity import Admission, Fault, Mode, Refusal, check_digit, readings
 from node.datasets import load
 from node.vault.cells import FINE, NOTES, PROBLEMS, Note, Problem
 from node.vault.contract import check
@@ -134,11 +134,94 @@ def test_in_production_demo_and_test_numbers_are_left_out(tmp_path):
     assert batch.columns["age"].tolist() == [3]
 
 
-def test_an_opaque_id_may_be_anything_in_production(tmp_path):
-    rows = f"{PERSON},1,,\n{CHILD},2,,\nTF1, 3,,x\n"
+def test_an_opaque_id_may_be_almost_anything_in_production(tmp_path):
+    rows = f"{PERSON},1,,\n{CHILD[2:]},2,,\nTF1, 3,,x\n"
     part = held(dataset(tmp_path, rows, form="opaque", admission=Admission()))
-    assert part.residents.values.tolist() == [PERSON, CHILD, "TF1"]
+    assert part.residents.values.tolist() == [PERSON, CHILD[2:], "TF1"]
     assert part.usable().all()
+
+
+def test_an_opaque_id_is_no_demo_or_test_number_in_production(tmp_path):
+    rows = f"{PERSON},1,,\n{CHILD},2,,\n{CHILD[:8]}-{CHILD[8:]},3,,\nA1,4,,{PARENT}\nA2,5,,\n"
+    admission = Admission(test_numbers=frozenset([PERSON]))
+    data = dataset(tmp_path, rows, form="opaque", admission=admission)
+    part = held(data)
+    expected = [Refusal.TEST, Refusal.DEMO, Refusal.DEMO, None, None]
+    assert words(part.residents.problems, PROBLEMS) == expected
+    assert words(part.columns["guardian"].problems, PROBLEMS) == [None] * 3 + [Refusal.DEMO, None]
+    (batch,) = records(data, columns=data.declaration.variables)
+    assert batch.columns["age"].tolist() == [4, 5]
+
+
+KEY = FIELDS.replace('      constraints: {pattern: "B[0-9]{3}"}\n', "")
+
+
+def stopped(data):
+    with pytest.raises(DataContractError) as caught:
+        list(records(data, columns=data.declaration.variables))
+    return caught.value.message
+
+
+@pytest.mark.parametrize("form", ["personnummer", "opaque"])
+@pytest.mark.parametrize(
+    "written", ["850307-1238", "19850307 1238", "198503071238", "'8503671235-"]
+)
+def test_in_demo_mode_keys_are_looked_at_too(tmp_path, form, written):
+    real = not written.endswith("-")
+    rows = f"{CHILD},9,B001,\n{CHILD},9,{written},\n"
+    data = dataset(tmp_path, rows, form=form, fields=KEY)
+    if real:
+        assert f"column case, row 2: {Refusal.REAL}" in stopped(data)
+    else:
+        assert len(list(records(data, columns=data.declaration.variables))) == 1
+    in_production = dataset(tmp_path, rows, form=form, fields=KEY, admission=Admission())
+    assert words(held(in_production).columns["case"].problems, PROBLEMS) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "written", ["850307-1238", "19850307 1238", "850367-1235", "'850307-1238'"]
+)
+def test_in_demo_mode_an_opaque_id_in_any_written_form_stops_the_dataset(tmp_path, written):
+    data = dataset(tmp_path, f"{CHILD},9,,\n{written},9,,\n", form="opaque")
+    assert f"column pnr, row 2: {Refusal.REAL}" in stopped(data)
+
+
+def test_ten_bare_digits_are_real_where_too_many_of_them_fit(tmp_path):
+    nines = [f"8503{day:02d}123" for day in range(1, 29)]
+    real = [nine + str(check_digit(nine)) for nine in nines]
+    serial = [f"{number:010d}" for number in range(8503070000, 8503070100)]
+    assert sum(1 for text in serial if readings(text)) == 10
+
+    def data(ids, column="pnr"):
+        cells = {"pnr": CHILD, "case": "", "guardian": ""}
+        rows = ("{pnr},9,{case},{guardian}\n".format(**cells | {column: one}) for one in ids)
+        return dataset(tmp_path, "".join(rows), form="opaque", fields=KEY)
+
+    for column in ("pnr", "case", "guardian"):
+        for taken in (serial, real[:2]):  # so few real ones may be chance
+            found = data(taken, column)
+            (batch,) = records(found, columns=found.declaration.variables)
+            assert len(batch.rows) == len(taken)
+        mixed = [*[one for one in serial if not readings(one)][:2], *real[:5], CHILD[2:]]
+        assert f"column {column}, row 3: {Refusal.REAL}" in stopped(data(mixed, column))
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["198503071239", "19850307\u20131239", "850307-1239", "198502301238", "1985-03-07-1238"],
+)
+@pytest.mark.parametrize("column", ["pnr", "guardian"])
+def test_in_demo_mode_a_mistyped_number_stops_the_dataset(tmp_path, written, column):
+    row = f"{written},9,B001,{PARENT}" if column == "pnr" else f"{CHILD},9,B001,{written}"
+    rows = f"{CHILD},9,B001,{PARENT}\n{row}\n"
+    data = dataset(tmp_path, rows)
+    said = stopped(data)
+    assert f"column {column}, row 2: {Refusal.REAL}" in said
+    assert written not in said
+    # In production it is a row that is left out: the fault is named.
+    part = held(dataset(tmp_path, rows, admission=Admission()))
+    (problem,) = words(part.held(column).problems, PROBLEMS)[1:]
+    assert isinstance(problem, Fault)
 
 
 def test_rows_and_files_are_those_of_the_source(tmp_path):

@@ -21,6 +21,7 @@ from demo.city.delivery.files import CsvFile, GrowingFile, ParquetFile, SqliteFi
 from demo.city.dirt.dirt import Dirt
 from demo.city.dirt.kinds import Defect, Kind
 from demo.city.dirt.soil import Soiled
+from demo.city.settings import Settings
 
 DEPARTMENTS: Final = ("kir", "sof", "amf", "skf", "vof")
 """The register and the four departments: the names of the folders, and what tables begin with."""
@@ -58,10 +59,10 @@ class _Places:
 class Delivery:
     """Writes the departments' folders under `out`, each ready to be a node's `datasets` folder."""
 
-    def __init__(self, out: Path, *, profile: Profile, generator: np.random.Generator) -> None:
-        """Make the folders; `generator` is drawn from in the dirty profile only."""
+    def __init__(self, out: Path, *, profile: Profile, settings: Settings) -> None:
+        """Make the folders; `settings` are those of the first block that is to come."""
         self._out = out
-        self._dirt = Dirt(generator) if profile == Profile.DIRTY else None
+        self._dirt = Dirt(settings) if profile == Profile.DIRTY else None
         self._files: dict[str, GrowingFile] = {}
         self._reported: set[Defect] = set()
         for department in DEPARTMENTS:

@@ -5,6 +5,7 @@ resident. A cell gets one defect at most, and rows that come twice have none.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import pandas as pd
 from demo.city.dirt import gaps, ids, rows, temporary, text, values
 from demo.city.dirt.kinds import Kind
 from demo.city.dirt.soil import FileMark, Soil, Soiled
+from demo.city.settings import Settings
 
 BYTE_ORDER_MARK_YEAR: Final = 2021
 """The school year whose files begin with a byte-order mark."""
@@ -29,11 +31,16 @@ _NAMES = {
 
 
 class Dirt:
-    """Soils one block of tables after the other; remembers what occurs once in the whole city."""
+    """Soils one block of tables after the other; remembers what occurs once in the whole city.
 
-    def __init__(self, generator: np.random.Generator) -> None:
-        """Prepare; all that is chance is drawn from `generator`, in the order of the tables."""
-        self._generator = generator
+    Every table of every block has a generator of its own, and so has what a department's tables
+    have in common, the temporary ids: an effect that changes one department's rows moves no
+    defect of another's.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Prepare; `settings` are those of the first block, and each block has the next number."""
+        self._settings = settings
         self._next_serial = dict.fromkeys(_SOILED, 1)
         self._is_first_block = True
 
@@ -45,7 +52,6 @@ class Dirt:
             gaps.move_to_small_school(soils["skf_elev"])
             gaps.invent_district(soils["kir_person"], "stadsdel_kod")
             gaps.invent_district(soils["vof_person"], "stadsdel")
-        self._is_first_block = False
         soiled = {"kir_person": soils.pop("kir_person").soiled()}
         for department in _SOILED:
             own = {
@@ -54,23 +60,28 @@ class Dirt:
             aliases = self._assign_temporary(own, department)
             soiled |= {table: self._soil(soil, table) for table, soil in own.items()}
             soiled[f"{department}_alias"] = aliases
+        self._is_first_block = False
+        self._settings = replace(self._settings, block=self._settings.block + 1)
         return soiled
+
+    def _generator(self, table: str) -> np.random.Generator:
+        return self._settings.generator("dirty", table=table)
 
     def _assign_temporary(self, soils: Mapping[str, Soil], department: str) -> Soiled:
         aliases, self._next_serial[department] = temporary.assign(
             soils,
             department=department,
             first_serial=self._next_serial[department],
-            generator=self._generator,
+            generator=self._generator(f"{department}_alias"),
         )
         return aliases
 
     def _soil(self, soil: Soil, table: str) -> Soiled:
         department = table.partition("_")[0]
-        ids.spoil(soil, department=department, generator=self._generator)
-        values.spoil(soil, table, self._generator)
+        ids.spoil(soil, department=department)
+        values.spoil(soil, table)
         if table in _NAMES:
-            text.misspell(soil, _NAMES[table], department=department, generator=self._generator)
+            text.misspell(soil, _NAMES[table], department=department)
         if department == "skf":
             _mark_school_years(soil)
         repeated = rows.repeat(soil, table)

@@ -1,6 +1,6 @@
 """What is missing or odd about the structure of the deliveries: months, offices, a school."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -27,8 +27,13 @@ _CLIENTS, _PROVIDERS = 3, 8
 _BIRTH_NUMBER = slice(8, 11)
 
 
-def cut(tables: Mapping[str, pd.DataFrame], generator: np.random.Generator) -> dict[str, Soil]:
-    """Leave out the rows that were never delivered; give what is left, to be soiled."""
+def cut(
+    tables: Mapping[str, pd.DataFrame], generator: Callable[[str], np.random.Generator]
+) -> dict[str, Soil]:
+    """Leave out the rows that were never delivered; give what is left, to be soiled.
+
+    `generator` gives each table's own.
+    """
     soils: dict[str, Soil] = {}
     for table, frame in tables.items():
         if table == "amf_aktivitet":
@@ -39,9 +44,9 @@ def cut(tables: Mapping[str, pd.DataFrame], generator: np.random.Generator) -> d
             detail = f"{OFFICE} {'-'.join(OFFICE_YEARS)}"
             mark = FileMark(kind=Kind.OFFICE_GAP, column=_BY_OFFICE[table], detail=detail)
         else:
-            soils[table] = Soil(frame, generator)
+            soils[table] = Soil(frame, generator(table))
             continue
-        soils[table] = Soil(frame[~lost].reset_index(drop=True), generator)
+        soils[table] = Soil(frame[~lost].reset_index(drop=True), generator(table))
         if lost.any():
             soils[table].file_marks.append(mark)
     return soils

@@ -31,14 +31,14 @@ _MONTH = 4
 Digits = npt.NDArray[np.int64]
 
 
-def spoil(soil: Soil, *, department: str, generator: np.random.Generator) -> None:
+def spoil(soil: Soil, *, department: str) -> None:
     """Make typing errors in the ids of a table, then write them in the department's form.
 
     Temporary ids that are there already stay as they are.
     """
     for column in ID_COLUMNS:
         if column in soil.frame:
-            _mistype(soil, column, generator)
+            _mistype(soil, column)
             _write(soil, column, department)
 
 
@@ -58,12 +58,13 @@ def written(ids: "pd.Series[Any]", department: str) -> "pd.Series[Any]":
     return own_form.where(~ids.str.startswith(TEMPORARY).astype(np.bool_), ids)
 
 
-def _mistype(soil: Soil, column: str, generator: np.random.Generator) -> None:
+def _mistype(soil: Soil, column: str) -> None:
     positions = soil.pick(column, WRONG_DIGIT_RATE)
     ids = soil.frame[column].iloc[positions]
-    soil.plant(Kind.WRONG_DIGIT, column, positions, _texts(wrong_digit(_digits(ids), generator)))
+    wrong = wrong_digit(_digits(ids), soil.generator)
+    soil.plant(Kind.WRONG_DIGIT, column, positions, _texts(wrong))
     positions = soil.pick(column, SWAPPED_RATE)
-    digits, found = swapped(_digits(soil.frame[column].iloc[positions]), generator)
+    digits, found = swapped(_digits(soil.frame[column].iloc[positions]), soil.generator)
     soil.plant(Kind.SWAPPED_DIGITS, column, positions[found], _texts(digits[found]))
 
 

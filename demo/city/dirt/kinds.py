@@ -40,7 +40,7 @@ class Kind(StrEnum):
     RETIRED_CODE = "retired_code"
     """A programme under one of the codes that were retired in 2019. Note: a listed spelling."""
     MISSING_CODE = "missing_code"
-    """A missing value that is written as a code. Nothing to report: the code is declared."""
+    """A missing value that is written as a code. Note: missing, by a code that is declared."""
     UNKNOWN_DISTRICT = "unknown_district"
     """District 13, which does not exist. Violation: out of bounds, or none of the categories."""
     AMOUNT_FORM = "amount_form"
@@ -54,13 +54,13 @@ class Kind(StrEnum):
     OUT_OF_BOUNDS = "out_of_bounds"
     """A value that cannot be: negative hours, absence above the plan, 999999 kr. Violation."""
     MISSING = "missing"
-    """A value is missing that the clean table has. Violation, or nothing to report where the
-    column may have missing values."""
+    """A value is missing that the clean table has. Note, for the column may have missing values;
+    violation where the row says nothing without it (`skf_betyg.betyg`, `vof_utford.timmar`)."""
     MISSING_MORE_OFTEN = "missing_more_often"
-    """A value is missing, as it is for more of those born abroad. Nothing to report per row: the
-    column may have missing values."""
+    """A value is missing, as it is for more of those born abroad. Note: the column may have missing
+    values."""
     PROVIDER_GAP = "provider_gap"
-    """Hours that one provider of care did not report in 2020. As for a missing value."""
+    """Hours that one provider of care did not report in 2020. Violation: the row says nothing."""
     SMALL_SCHOOL = "small_school"
     """A school with three pupils; `detail` names it. Note: fewer residents than may be shown."""
     EMPTY_MONTH = "empty_month"

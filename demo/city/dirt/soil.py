@@ -58,11 +58,11 @@ class Soil:
     """A table, the cells of it that are taken, and the marks made so far."""
 
     def __init__(self, frame: pd.DataFrame, generator: np.random.Generator) -> None:
-        """Start from the clean table, which stays as it is."""
+        """Start from the clean table, which stays as it is; all chance is `generator`'s."""
         self.frame = frame.copy()
+        self.generator = generator
         self.marks: list[Mark] = []
         self.file_marks: list[FileMark] = []
-        self._generator = generator
         self._taken: dict[str, Bools] = {}
 
     def pick(self, column: str, rate: float, *, where: Bools | None = None) -> Positions:
@@ -70,7 +70,7 @@ class Soil:
 
         On average `rate` of all the table's rows are drawn, or all such cells if they are fewer.
         """
-        count = int(self._generator.binomial(len(self.frame), rate))
+        count = int(self.generator.binomial(len(self.frame), rate))
         return self.draw(column, count, where=where)
 
     def draw(self, column: str, count: int, *, where: Bools | None = None) -> Positions:
@@ -81,7 +81,7 @@ class Soil:
     def draw_rows(self, rate: float, *, where: Bools | None = None) -> Positions:
         """Draw rows none of whose cells has a defect; rates as in `pick`."""
         free = ~np.any([self._none_taken(), *self._taken.values()], axis=0)
-        count = int(self._generator.binomial(len(self.frame), rate))
+        count = int(self.generator.binomial(len(self.frame), rate))
         return self._choose(free if where is None else free & where, count)
 
     def empty(self, column: str) -> Bools:
@@ -123,7 +123,7 @@ class Soil:
 
     def _choose(self, free: Bools, count: int) -> Positions:
         places = np.flatnonzero(free)
-        chosen = self._generator.choice(places, size=min(count, len(places)), replace=False)
+        chosen = self.generator.choice(places, size=min(count, len(places)), replace=False)
         return np.sort(chosen)
 
     def _free(self, column: str) -> Bools:

@@ -20,12 +20,12 @@ _MISREAD_AS: Final = MappingProxyType(
 _WITHOUT_DIACRITICS: Final = str.maketrans("åäöÅÄÖ", "aaoAAO")
 
 
-def misspell(soil: Soil, column: str, *, department: str, generator: np.random.Generator) -> None:
+def misspell(soil: Soil, column: str, *, department: str) -> None:
     """Spell some of the names in a column as real files do; readers can still tell which is meant.
 
     Names that lose nothing without diacritics are left alone by the defects that touch those.
     """
-    _respell(soil, column, Kind.OTHER_CASE, lambda name: _other_case(name, generator))
+    _respell(soil, column, Kind.OTHER_CASE, lambda name: _other_case(name, soil.generator))
     _respell(soil, column, Kind.TRAILING_BLANK, lambda name: name + " ")
     if department not in _MISREAD_AS:
         return

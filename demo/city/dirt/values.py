@@ -52,7 +52,7 @@ MAY_BE_MISSING: Final = (
 """Columns that lose values at random: what a clerk enters, never a key."""
 
 
-def spoil(soil: Soil, table: str, generator: np.random.Generator) -> None:
+def spoil(soil: Soil, table: str) -> None:
     """Spoil the values of a table, as far as it has columns for that."""
     for (of_table, column), impossible in _IMPOSSIBLE.items():
         if of_table == table:
@@ -63,13 +63,13 @@ def spoil(soil: Soil, table: str, generator: np.random.Generator) -> None:
         if of_table == table:
             soil.plant(Kind.MISSING, column, soil.pick(column, MISSING_RATE), None)
     if table == "sof_person":
-        _lose_education_abroad(soil, generator)
+        _lose_education_abroad(soil)
     for (of_table, column), code in codes.MISSING_CODES.items():
         if of_table == table:
-            _write_missing(soil, column, code, generator)
+            _write_missing(soil, column, code)
     if table == "amf_insats":
-        _use_retired_codes(soil, generator)
-        _register_after_midnight(soil, generator)
+        _use_retired_codes(soil)
+        _register_after_midnight(soil)
 
 
 def with_old_amounts(payments: Soiled) -> Soiled:
@@ -90,27 +90,27 @@ def with_old_amounts(payments: Soiled) -> Soiled:
     )
 
 
-def _lose_education_abroad(persons: Soil, generator: np.random.Generator) -> None:
+def _lose_education_abroad(persons: Soil) -> None:
     abroad = (persons.frame["fodelseland_grp"] != _BORN_HERE).to_numpy(dtype=np.bool_)
     known = persons.frame["utb"].notna().to_numpy(dtype=np.bool_)
-    lost = generator.random(len(abroad)) < MISSING_ABROAD_SHARE
+    lost = persons.generator.random(len(abroad)) < MISSING_ABROAD_SHARE
     persons.plant(Kind.MISSING_MORE_OFTEN, "utb", np.flatnonzero(abroad & known & lost), None)
 
 
-def _write_missing(soil: Soil, column: str, code: str, generator: np.random.Generator) -> None:
+def _write_missing(soil: Soil, column: str, code: str) -> None:
     """Write a code where a value is missing; where none is, some go missing that way."""
     missing = soil.empty(column)
     if missing.any():
-        positions = np.flatnonzero(missing & (generator.random(len(missing)) < CODED_SHARE))
+        positions = np.flatnonzero(missing & (soil.generator.random(len(missing)) < CODED_SHARE))
     else:
         positions = soil.pick(column, MISSING_RATE)
     is_number = pd.api.types.is_integer_dtype(soil.frame[column])
     soil.plant(Kind.MISSING_CODE, column, positions, int(code) if is_number else code)
 
 
-def _use_retired_codes(programmes: Soil, generator: np.random.Generator) -> None:
+def _use_retired_codes(programmes: Soil) -> None:
     old = np.flatnonzero(programmes.frame["start"] < _RETIRED_BEFORE)
-    chance = generator.random(len(old))
+    chance = programmes.generator.random(len(old))
     texts = []
     for current, share in zip(programmes.frame["typ"].iloc[old], chance, strict=True):
         retired = [old for old, new in codes.RETIRED_PROGRAMMES.items() if new == current]
@@ -118,10 +118,11 @@ def _use_retired_codes(programmes: Soil, generator: np.random.Generator) -> None
     programmes.plant(Kind.RETIRED_CODE, "typ", old, texts)
 
 
-def _register_after_midnight(programmes: Soil, generator: np.random.Generator) -> None:
+def _register_after_midnight(programmes: Soil) -> None:
     for column in ("start", "slut"):
         days = programmes.frame[column]
         new_year = ((days.dt.month == 1) & (days.dt.day == 1)).to_numpy(dtype=np.bool_)
-        chosen = np.flatnonzero(new_year & (generator.random(len(days)) < UTC_DATE_SHARE))
+        late = programmes.generator.random(len(days)) < UTC_DATE_SHARE
+        chosen = np.flatnonzero(new_year & late)
         moments = days.iloc[chosen].dt.normalize() + _HALF_PAST_MIDNIGHT
         programmes.plant(Kind.UTC_DATE, column, chosen, moments)

@@ -14,7 +14,7 @@ from demo.city.tables.columns import Identities, first_day, frame, month_text, w
 
 UNKNOWN_SEX: Final = 0.005
 MONTHS_BETWEEN: Final = (12, 24)
-"""Home care is decided anew after 12 to 24 months, other care until further notice."""
+"""Home care is decided anew after 12 to 24 months, other care once."""
 HOURS_SPREAD: Final = 0.15
 """Spread of the logarithm of the hours of a later decision around those of the first."""
 MOST_HOURS: Final = 300.0

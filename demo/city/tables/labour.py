@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from demo.city.labour import EndReason, ProgrammeKind
+from demo.city.labour import EARLIEST, EndReason, ProgrammeKind
 from demo.city.population import DISTRICTS
 from demo.city.settings import MONTHS, Dates, Floats, Whole
 from demo.city.simulate import City
@@ -44,8 +44,10 @@ SUMMER_JOB_DAYS: Final = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activities:
-    """Programmes and summer jobs, in order of the day they began."""
+    """Programmes and summer jobs, in order of the month they began and of the persons."""
 
+    place: Whole
+    """Number of the activity among all months and persons: nobody begins two in a month."""
     person: Whole
     """Row among the persons."""
     kind: Whole
@@ -63,9 +65,9 @@ class Activities:
 
 def labour(city: City, identities: Identities) -> dict[str, pd.DataFrame]:
     """Give the three tables of the labour-market department."""
-    activities = _activities(city, identities)
-    serials = identities.numbers.running("I", activities.person.size, width=7)
-    rows = np.arange(serials.size)
+    activities = _activities(city)
+    possible = (MONTHS - EARLIEST) * city.population.age.size
+    serials = identities.numbers.some("I", activities.place, of=possible, width=8)
     insats = {
         "insats_id": serials,
         "pnr": identities.pnr[activities.person],
@@ -84,12 +86,12 @@ def labour(city: City, identities: Identities) -> dict[str, pd.DataFrame]:
     }
     return {
         "amf_person": _persons(city, identities, activities),
-        "amf_insats": frame(insats, by=[rows]),
+        "amf_insats": frame(insats, by=[activities.place]),
         "amf_aktivitet": frame(aktivitet, by=[which, month]),
     }
 
 
-def _activities(city: City, identities: Identities) -> Activities:
+def _activities(city: City) -> Activities:
     people, programmes, jobs = city.population, city.labour.programmes, city.labour.summer_jobs
     helped = np.zeros(people.households.former.size, dtype=bool)
     helped[city.assistance.household] = True
@@ -107,11 +109,14 @@ def _activities(city: City, identities: Identities) -> Activities:
     )
     planned_end = np.full(young.size, tuple(EndReason).index(EndReason.PLANENLIG))
     kind = np.concatenate([programmes.kind, np.full(young.size, KINDS.index(SUMMER_JOB))])
-    order = np.lexsort((kind, identities.rank[person], begun))
+    first = np.concatenate([programmes.start, summer])
+    place = (first - EARLIEST) * people.age.size + person
+    order = np.argsort(place)
     return Activities(
+        place=place[order],
         person=person[order],
         kind=kind[order],
-        first=np.concatenate([programmes.start, summer])[order],
+        first=first[order],
         final=np.concatenate([programmes.end, summer])[order],
         begun=begun[order],
         ended=ended[order],

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from demo.city.population import Role
+from demo.city.population import ALWAYS, Role
 from demo.city.settings import Bools
 from demo.city.simulate import City
 from demo.city.tables.columns import Identities, frame, words
@@ -18,6 +18,8 @@ def register(city: City, identities: Identities) -> dict[str, pd.DataFrame]:
     dwelling[lived_in] = identities.numbers.running("B", int(lived_in.sum()), width=6)
     here = np.flatnonzero(lived_in[people.household])
     home = people.household[here]
+    # Who was born into the household after it moved has always lived here.
+    moved_in = np.where(homes.moved_in[home] < people.birth[here], ALWAYS, homes.moved_in[home])
     columns = {
         "pnr": identities.pnr[here],
         "bostad_id": dwelling[home],
@@ -25,7 +27,7 @@ def register(city: City, identities: Identities) -> dict[str, pd.DataFrame]:
         "kon": words(people.woman[here], ("M", "K")),
         "stadsdel_kod": homes.district[home] + 1,
         "fodd_utomlands": born_abroad(city)[here],
-        "inflyttad": homes.moved_in[home],
+        "inflyttad": moved_in,
         "skyddad": homes.protected[home],
     }
     return {"kir_person": frame(columns, by=[identities.rank[here]])}
