@@ -96,7 +96,7 @@ def make(connection: Connection) -> Noted | None:
     except (InvalidDocumentError, ValueError, LookupError, TypeError):
         raise StorageError(
             "the node's database holds a decision or charge of an earlier version that is damaged",
-            hint="Nothing was changed. Keep the file, and put back the newest backup.",
+            hint="Nothing was changed. Keep the file; a backup in its place loses later charges.",
         ) from None
     if "charges" in names:
         connection.execute("DROP TABLE charges")
