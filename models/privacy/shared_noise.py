@@ -27,8 +27,8 @@ factor `log_gap` in the likelihoods. Proof, in three steps.
    ideal one up to e^±g with g = sums·length·τ, adaptively and under sampling too, since the factor
    holds pointwise and so for mixtures. If the ideal is (ε, δ)-private, P(E) <= e^g(e^ε·Q(E) + δ)
    and Q(E) <= e^g·Q'(E): the real one is (ε + 2g, e^g·δ)-private. `epsilon` charges exactly that.
-   At s >= 8, g is below 10^-250 for any run there will be. Shares beyond `carriers`, and the 64-s
-   cut of the sampler (a change below 10^-800), change nothing more.
+   At s >= 8, g is below 10^-250 for any run there will be. Shares beyond `carriers`, and the
+   2^-360 by which the sampler's law differs from N_Z, change nothing more.
 
 3. Domination. N_Z(0, k·s²) is the continuous Gaussian mechanism with variance k·s² - 16 followed
    by post-processing (`models.privacy.sampler`, domination). `noise` is its standard deviation over

@@ -12,7 +12,7 @@ no coordinate of the sum wraps, except with probability at most 2^-60 for the wh
    square, E[e^(tX)] = e^(t²s²/2) · f(ts²) / f(0) with f(c) = Σ_x e^(-(x-c)²/2s²) over all integers
    x, and f(c) <= f(0), because by Poisson summation f is a Fourier series with positive
    coefficients (Canonne, Kamath, Steinke 2020, lemma 9 and corollary 17).
-2. The sampler's draws are below 64·s in magnitude (`models.privacy.sampler`). Conditioning on that
+2. The sampler's draws are below 32·s in magnitude (`models.privacy.sampler`). Conditioning on that
    keeps step 1: the law is symmetric, so E[e^(tX)] = E[cosh(tX)], and cosh rises with |X|.
 3. For n independent draws the sum is subgaussian with variance n·s² and by Chernoff
    P(|ΣX| >= m) <= 2·e^(-m²/2ns²). Over d coordinates the union bound gives 2d·e^(-m²/2ns²), which

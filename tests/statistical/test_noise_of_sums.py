@@ -60,7 +60,7 @@ def test_the_noise_of_a_count_is_right_and_wrong_ones_are_caught(noise: float) -
     assert fits_variance(found, noise * 3 / 2) < CLEARLY_WRONG
 
 
-def audited_epsilon(noise: float, *, canaries: int = 4000, guesses: int = 100) -> float:
+def audited_epsilon(noise: float, *, canaries: int = 4000, guesses: int = 400) -> float:
     """Give a lower bound of ε by auditing one release (Steinke, Nasr, Jagielski 2023).
 
     Each canary is a resident with a coordinate of its own, in or out by a fair coin; the auditor

@@ -7,7 +7,7 @@ from oracles import discrete_gaussian as slow_discrete_gaussian
 from scipy import stats
 from scripted import ScriptedEntropy
 
-from models.privacy import sampler
+from models.privacy import blocks, keystream, sampler
 from models.quantities import SamplingRate
 
 
@@ -15,7 +15,7 @@ def draw(scale: int, size: int = 200_000, seed: int = 1) -> np.ndarray:
     return sampler.discrete_gaussian(scale=scale, size=size, entropy=ScriptedEntropy(seed))
 
 
-@pytest.mark.parametrize("scale", [1, 2, 3, 7, 12, 100])
+@pytest.mark.parametrize("scale", [1, 2, 3, 7, 12, 31, 32, 63, 64, 100, 200])
 def test_numbers_have_the_exact_probabilities(scale: int) -> None:
     assert fits_discrete_gaussian(draw(scale), scale) > PLAUSIBLE
 
@@ -64,9 +64,9 @@ def test_neighbouring_draws_and_signs_are_uncorrelated() -> None:
 
 @pytest.mark.parametrize(("numerator", "parts"), [(0, 1), (1, 3), (7, 7), (2**50, 2**51)])
 def test_trials_succeed_with_probability_exp_minus_the_ratio(numerator: int, parts: int) -> None:
-    stream = sampler._Stream(ScriptedEntropy(2))
+    stream = keystream.Stream(ScriptedEntropy(2))
     trials = 100_000
-    success = sampler._exp_bernoulli(stream, np.full(trials, numerator), parts=parts).sum()
+    success = keystream.exp_bernoulli(stream, np.full(trials, numerator), parts=parts).sum()
     if numerator == 0:
         assert success == trials
     else:
@@ -74,42 +74,34 @@ def test_trials_succeed_with_probability_exp_minus_the_ratio(numerator: int, par
         assert fits_rate(success, trials, math.exp(-numerator / parts) ** 1.1) < CLEARLY_WRONG
 
 
-@pytest.mark.parametrize("whole", [0, 1, 2, 3])
-def test_several_trials_succeed_together_with_probability_exp_minus_their_number(
-    whole: int,
-) -> None:
-    stream = sampler._Stream(ScriptedEntropy(3))
-    held = sampler._all_succeed(stream, np.full(100_000, whole)).sum()
-    if whole == 0:
-        assert held == 100_000
+@pytest.mark.parametrize(("numerator", "parts"), [(0, 1), (1, 3), (3, 7), (2**50, 2**51)])
+def test_numbers_are_below_a_ratio_with_its_probability(numerator: int, parts: int) -> None:
+    stream = keystream.Stream(ScriptedEntropy(3))
+    numerators = np.full(100_000, numerator)
+    below = keystream.below_ratio(stream, stream.words(100_000), numerators, parts=parts).sum()
+    if numerator == 0:
+        assert below == 0
     else:
-        assert fits_rate(held, 100_000, math.exp(-whole)) > PLAUSIBLE
+        assert fits_rate(below, 100_000, numerator / parts) > PLAUSIBLE
+        assert fits_rate(below, 100_000, numerator / parts * 0.9) < CLEARLY_WRONG
 
 
-def test_counts_of_successes_are_geometric() -> None:
-    counts = sampler._successes(sampler._Stream(ScriptedEntropy(4)), size=100_000)
-    expected = np.exp(-np.arange(8.0)) * (1 - math.exp(-1)) * counts.size
-    observed = np.bincount(np.minimum(counts, 8), minlength=9)
-    expected = np.append(expected, counts.size - expected.sum())
-    assert stats.chisquare(observed, expected).pvalue > PLAUSIBLE
+@pytest.mark.parametrize("scale", [3, 100, 2**25])
+def test_blocks_have_their_probabilities(scale: int) -> None:
+    found = blocks.table(scale)
+    chosen = found.choose(keystream.Stream(ScriptedEntropy(4)), size=200_000)
+    least = np.arange(len(found.sums) + 1) * 2.0**found.bits / scale
+    expected = np.exp(-(least**2) / 2)
+    expected *= chosen.size / expected.sum()
+    likely = expected > 20
+    observed = np.bincount(chosen, minlength=expected.size)
 
+    def fit(counts: np.ndarray) -> float:
+        pair = [np.append(each[likely], each[~likely].sum()) for each in (counts, expected)]
+        return stats.chisquare(*pair).pvalue
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 10, 1000])
-def test_uniform_integers_are_uniform(limit: int) -> None:
-    found = sampler.uniform_below(limit=limit, size=100_000, entropy=ScriptedEntropy(5))
-    observed = np.bincount(found, minlength=limit)
-    assert observed.size == limit
-    if limit > 1:
-        assert stats.chisquare(observed).pvalue > PLAUSIBLE
-
-
-def test_uniform_integers_below_a_limit_near_the_word_size_reject_the_rest() -> None:
-    limit = sampler._WORDS * 2 // 5
-    found = sampler.uniform_below(limit=limit, size=50_000, entropy=ScriptedEntropy(6))
-    assert stats.kstest(found / limit, "uniform").pvalue > PLAUSIBLE
-    # Remainders, the usual mistake, would give the lower half three chances and the upper two.
-    remainders = sampler._Stream(ScriptedEntropy(6)).words(50_000) % limit
-    assert stats.kstest(remainders / limit, "uniform").pvalue < CLEARLY_WRONG
+    assert fit(observed) > PLAUSIBLE
+    assert fit(np.roll(observed, 1)) < CLEARLY_WRONG
 
 
 @pytest.mark.parametrize("rate", [0.5, 0.05, 1e-3])
