@@ -20,6 +20,7 @@ from coordinator.rpc.data_plane import DataPlaneServicer
 from coordinator.rpc.enrolment import EnrolmentServicer
 from coordinator.rpc.fleet import FleetServicer
 from coordinator.rpc.health import HealthServicer
+from coordinator.rpc.ledger import LedgerServicer
 from coordinator.rpc.releases import ReleasesServicer
 from coordinator.rpc.runs import RunsServicer
 from coordinator.rpc.server import Addresses, Servers, Services
@@ -79,6 +80,7 @@ class Coordinator:
             runs=RunsServicer(runs=self._runs, callers=callers),
             data_plane=DataPlaneServicer(runs=self._runs, callers=callers),
             releases=ReleasesServicer(engine=engine, callers=callers),
+            ledger=LedgerServicer(engine=engine, callers=callers, clock=around.clock),
             health=HealthServicer(engine=engine),
         )
 

@@ -1,5 +1,6 @@
 """`datalabbet demo`: a whole federation on this machine, from nothing to a released model."""
 
+import enum
 import importlib.util
 import json
 import signal
@@ -14,6 +15,14 @@ from coordinator.client.options import Output
 from coordinator.client.output import Form, say
 from models.errors import ConfigurationError
 
+
+class Protection(enum.StrEnum):
+    """How the demo's study protects residents."""
+
+    SECURE_SUM = "secure-sum"
+    LOCAL_NOISE = "local-noise"
+
+
 Folder = Annotated[
     Path, typer.Option("--dir", help="The working folder; it must be empty or not exist.")
 ]
@@ -22,6 +31,13 @@ Epsilon = Annotated[
 ]
 Residents = Annotated[
     int, typer.Option("--residents", min=5000, help="About how many residents the city has.")
+]
+Protected = Annotated[
+    Protection,
+    typer.Option(
+        "--protection",
+        help="secure-sum: departments share the noise of a sum. local-noise: each adds all of it.",
+    ),
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")]
 
@@ -46,8 +62,9 @@ def require(modules: tuple[str, ...]) -> None:
 def demo(
     *,
     folder: Folder = Path("datalabbet-demo"),
-    residents: Residents = 20_000,
-    epsilon: Epsilon = "2",
+    residents: Residents = 60_000,
+    epsilon: Epsilon = "1",
+    protection: Protected = Protection.SECURE_SUM,
     keep: Keep = False,
     output: Output = Form.TABLE,
 ) -> None:
@@ -68,6 +85,7 @@ def demo(
             federation,
             residents=residents,
             epsilon=epsilon,
+            protection=protection.value,
             tell=lambda text: say(f"- {text}"),
         )
         if output is Form.JSON:

@@ -15,7 +15,8 @@ from flwr.server.superlink.fleet.vce.backend.backend import BackendConfig
 from flwr.serverapp import Grid, ServerApp
 from flwr.simulation import run_simulation
 
-from coordinator.flower.engine import Question, Rounds
+from coordinator.flower.engine import Answer, Rounds
+from coordinator.flower.question import Question
 from coordinator.rounds import finish
 from demo.virtual import City, virtual_app
 from demo.virtual_grid import VirtualGrid
@@ -114,13 +115,13 @@ class _Server:
         exchange = VirtualGrid(grid, window=_AHEAD * (os.cpu_count() or 1))
         rounds = self._begin(exchange)
         spent = []
-        for number in range(1, self._study.training.rounds + 1):
+        for number in range(1, self._study.averaging.rounds + 1):
             begun = time.monotonic()
             question = rounds.ask_training(number)
             self._await(question)
             rounds.fold(number, question.answers)
             spent.append(time.monotonic() - begun)
-            self._tell(f"Round {number} of {self._study.training.rounds}: {spent[-1]:.1f} s")
+            self._tell(f"Round {number} of {self._study.averaging.rounds}: {spent[-1]:.1f} s")
         begun = time.monotonic()
         quality = self._evaluate(rounds)
         self._course = Course(
@@ -145,12 +146,12 @@ class _Server:
     def _evaluate(self, rounds: Rounds) -> Metrics | None:
         if not finish.evaluated(self._study):
             return None
-        question = rounds.ask_evaluation(self._study.training.rounds)
+        question = rounds.ask_evaluation(self._study.averaging.rounds)
         self._await(question)
         answers = {name: answer.arrays for name, answer in question.answers.items()}
         return finish.quality(self._study, answers)
 
-    def _await(self, question: Question) -> None:
+    def _await(self, question: Question[Answer]) -> None:
         while len(question.answers) < len(self._study.departments):
             self._pause()
             question.collect()

@@ -16,7 +16,8 @@ from models.evaluation import metrics
 from models.evaluation.intervals import Estimate
 from models.families import network
 from models.governance import draft
-from models.governance.study import Study, resolve
+from models.governance.resolution import resolve
+from models.governance.study import Study
 from models.privacy.plan import plan
 from models.quantities import NoiseVariance
 from models.randomness import SystemEntropy
@@ -24,6 +25,7 @@ from node import datasets
 from node.datasets import Dataset
 from node.output import Json, pairs
 from node.work.workbench import Workbench
+from protos.installed import code_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,13 +151,13 @@ def virtual_study(wish: Wish, dataset: Dataset) -> Study:
             file,
             departments=names,
             minimum_cohort=min(file.minimum_cohort, wish.nodes),
-            training=replace(file.training, rounds=wish.rounds or file.training.rounds),
+            training=replace(file.averaging, rounds=wish.rounds or file.averaging.rounds),
             privacy=replace(
                 file.privacy,
                 departments_per_resident=file.privacy.departments_per_resident or 1,
             ),
         )
-        return resolve(virtual, dict.fromkeys(names, dataset.declaration))
+        return resolve(virtual, dict.fromkeys(names, dataset.declaration), code=code_digest())
     except InvalidDocumentError as error:
         # All virtual departments have the same problems: the first one's say it all.
         told = tuple(item for item in error.problems if not item.problem.startswith(names[1:]))
@@ -171,7 +173,7 @@ def _said(figure: Estimate | None) -> str:
 def _protection(study: Study) -> float | None:
     """Give the ε that one resident has spent: in each department as in the first."""
     first = study.departments[0]
-    answered = [[first]] * study.training.rounds
+    answered = [[first]] * study.averaging.rounds
     return costs.protection(study=study, rounds=answered, evaluated_by=[first]).epsilon
 
 

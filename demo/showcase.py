@@ -83,7 +83,12 @@ def _alive(process: int) -> bool:
 
 
 def run(
-    federation: Federation, *, residents: int, epsilon: str, tell: Callable[[str], None]
+    federation: Federation,
+    *,
+    residents: int,
+    epsilon: str,
+    protection: str,
+    tell: Callable[[str], None],
 ) -> Outcome:
     """Run the whole path in the federation's folder, telling each step as it begins."""
     begun = time.monotonic()
@@ -92,7 +97,8 @@ def run(
     here = town.build(seed=SEED, residents=residents)
     town.deliver(here, root / "nodes")
     study_file = root / "study.yaml"
-    study_file.write_text(eligibility.study(epsilon=epsilon), encoding="utf-8")
+    text = eligibility.study(epsilon=epsilon, residents=residents, protection=protection)
+    study_file.write_text(text, encoding="utf-8")
 
     tell("Starting the coordinator and enrolling departments and people (mutual TLS)")
     federation.start_coordinator()

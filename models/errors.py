@@ -87,6 +87,18 @@ class BudgetExhaustedError(RefusedError):
     code = "BUDGET_EXHAUSTED"
 
 
+class ContextUsedError(RefusedError):
+    """This attempt at a step of a secure sum was answered before; a new attempt is needed."""
+
+    code = "CONTEXT_USED"
+
+
+class NotJoinedError(RefusedError):
+    """The node has no keys for this run (any more); the run must agree on keys first."""
+
+    code = "NOT_JOINED"
+
+
 class RunFailedError(DatalabbetError):
     """The run ended without a result."""
 

@@ -30,8 +30,8 @@ def draft(source: Stored, *, name: str, folder: Path) -> str:
     return describe(source, name=name, folder=folder)
 
 
-def run(home: Home) -> None:
-    """Run the node until SIGTERM or SIGINT.
+def run(home: Home, *, witness: bool = False) -> None:
+    """Run the node, as a department's or as a witness's, until SIGTERM or SIGINT.
 
     Raises:
         ConfigurationError: not enrolled, or it runs already.
@@ -41,7 +41,8 @@ def run(home: Home) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     rules = open_rules(home)
-    from node.service import Node  # noqa: PLC0415 - flwr and the accountant: seconds
+    from node.runs import Role  # noqa: PLC0415 - flwr and the accountant: seconds
+    from node.service import Node  # noqa: PLC0415
 
     node = Node(
         rules=rules,
@@ -49,6 +50,7 @@ def run(home: Home) -> None:
         software=version(),
         now=now,
         entropy=SystemEntropy(),
+        role=Role.WITNESS if witness else Role.DEPARTMENT,
     )
     try:
         node.run(stop)

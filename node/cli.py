@@ -21,6 +21,7 @@ from models.randomness import SystemEntropy
 from node import doctor as doctors
 from node import home as homes
 from node.cli_data import data
+from node.cli_gate import gate
 from node.cli_ledger import ledger
 from node.cli_studies import studies
 from node.config import HOME_VARIABLE, now, version
@@ -36,6 +37,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+cli.add_typer(gate)  # without a name: its commands are the program's own
 cli.add_typer(data, name="data")
 cli.add_typer(studies, name="studies")
 cli.add_typer(ledger, name="ledger")
@@ -182,9 +184,21 @@ def _read(token_file: str) -> str:
 def run(context: typer.Context, *, output: Output = Form.TABLE) -> None:
     """Run the node in the foreground until SIGTERM or Ctrl-C. It logs JSON lines on stderr."""
     del output  # it prints nothing; an error that ends it is reported in this form
+    _run(opened(context), witness=False)
+
+
+@cli.command()
+@ending
+def witness(context: typer.Context, *, output: Output = Form.TABLE) -> None:
+    """Run this node as the witness of secure sums, who has no records. Ends as `run` does."""
+    del output
+    _run(opened(context), witness=True)
+
+
+def _run(home: Home, *, witness: bool) -> None:
     from node import app  # noqa: PLC0415 - opens the vault's libraries
 
-    app.run(opened(context))
+    app.run(home, witness=witness)
     # All is closed and on disk. Tearing down torch's and gRPC's threads takes seconds more, and
     # a step still at work in a thread would crash there.
     sys.stderr.flush()

@@ -12,7 +12,8 @@ from models.errors import RefusedError, UsageError
 from models.governance.approval import Decision
 from models.governance.study import Study
 from models.governance.views import StudyStatus
-from node.gate.preview import Point, preview
+from node.gate import peers
+from node.gate.preview import Point, preview, short
 from node.home import Home, open_home
 from node.link.coordinator import Coordinator
 from node.output import Form, Json, Output, ending, pairs, say, show, table
@@ -26,7 +27,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask; needed where there
 
 
 @contextmanager
-def _opened(context: typer.Context) -> Iterator[tuple[Home, Rules, Coordinator]]:
+def opened(context: typer.Context) -> Iterator[tuple[Home, Rules, Coordinator]]:
+    """Give the node's home and rules, and a connection that is made when it is first used."""
     home = open_home(Path(context.obj))
     rules = open_rules(home)
     coordinator = open_coordinator(home)
@@ -49,7 +51,7 @@ def _here(rules: Rules, study: Study) -> str:
 @ending
 def list_command(context: typer.Context, *, output: Output = Form.TABLE) -> None:
     """List the studies that name this department, newest first."""
-    with _opened(context) as (_, rules, coordinator):
+    with opened(context) as (_, rules, coordinator):
         found = coordinator.studies()
         rows = [
             (
@@ -71,10 +73,10 @@ def list_command(context: typer.Context, *, output: Output = Form.TABLE) -> None
 @ending
 def show_command(context: typer.Context, *, study: Which, output: Output = Form.TABLE) -> None:
     """Show what an approval of the study would say yes to, and what stands against it here."""
-    with _opened(context) as (_, rules, coordinator):
+    with opened(context) as (_, rules, coordinator):
         found = coordinator.study(study)
-        points = preview(found.study)
         against = rules.gate.objections(found.study)
+        points = preview(found.study) + _leaving(rules, found.study, against=against)
         data = {
             **_told(rules, found),
             "preview": {point.about: point.text for point in points},
@@ -95,10 +97,11 @@ def approve(
     output: Output = Form.TABLE,
 ) -> None:
     """Sign a yes to exactly this study, and tell the coordinator. Repeating it is safe."""
-    with _opened(context) as (home, rules, coordinator):
+    with opened(context) as (home, rules, coordinator):
         found = coordinator.study(study)
         against = rules.gate.objections(found.study)
-        say(_text(preview(found.study), here=_here(rules, found.study), against=against))
+        points = preview(found.study) + _leaving(rules, found.study, against=against)
+        say(_text(points, here=_here(rules, found.study), against=against))
         if not against:
             _confirm(yes, "Approve this study?")
         who = _who(home, steward)
@@ -119,8 +122,8 @@ def refuse(
     """Sign a no to this study. It holds here at once, also while the coordinator is away."""
     if not reason.strip():
         raise UsageError("a refusal needs a reason", hint="Give --reason TEXT.")
-    with _opened(context) as (home, rules, coordinator):
-        target = _decided(rules, study) or coordinator.study(study).study
+    with opened(context) as (home, rules, coordinator):
+        target = decided(rules, study) or coordinator.study(study).study
         say(f"{target.study}: {target.title.en} / {target.title.sv}")
         _confirm(yes, "Refuse this study?")
         who = _who(home, steward)
@@ -129,14 +132,14 @@ def refuse(
         )
 
 
-def _decided(rules: Rules, reference: str) -> Study | None:
+def decided(rules: Rules, reference: str) -> Study | None:
     """Give the study of that id or hash that was decided here: the coordinator is not asked.
 
     Raises:
         UsageError: several have that id.
     """
-    decided = [decision.study for decision in rules.approvals.all()]
-    found = [item for item in decided if reference in {item.study, item.digest()}]
+    known = [decision.study for decision in rules.approvals.all()]
+    found = [item for item in known if reference in {item.study, item.digest()}]
     if len(found) > 1:
         raise UsageError(
             f"several studies with the id {reference} were decided here",
@@ -177,6 +180,16 @@ def _told(rules: Rules, status: StudyStatus) -> dict[str, Json]:
             item.statement.department: item.statement.decision.value for item in status.approvals
         },
     }
+
+
+def _leaving(rules: Rules, study: Study, *, against: tuple[str, ...]) -> tuple[Point, ...]:
+    """Give the short form of what would leave, with its hash, and whose keys are to be compared."""
+    found = [] if against else [Point(about="preview", text=short(rules.gate.leaving(study)))]
+    members = peers.listed(study, me=rules.department)
+    if members:
+        lines = "\n".join(str(member) for member in members)
+        found.append(Point(about="keys", text=f"{lines}\n{peers.COMPARE}"))
+    return tuple(found)
 
 
 def _text(points: tuple[Point, ...], *, here: str, against: tuple[str, ...]) -> str:

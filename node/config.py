@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -48,8 +48,10 @@ TEMPLATE = """\
 # Skatteverket publishes it), relative to this file. Refused in production, taken in demo mode.
 # test_numbers = "test_numbers.json"
 
-# The fewest departments that a study's round may go on with.
+# The fewest departments that a study's round may go on with: with local noise, and with secure
+# sums (where two would each see the other's sum, but for its noise).
 # minimum_cohort = 2
+# minimum_summed = 3
 
 # The most ε that one study may ask for, and that all studies on the same residents may add up to:
 # in a calendar year (UTC), and in all. The two sums are held at this δ.
@@ -61,6 +63,10 @@ TEMPLATE = """\
 # Whom a dataset is about, if that is not the department's residents in general. Only people who
 # are in no other dataset of this node may get a population, and so limits, of their own.
 # populations = { staff_survey = "employees" }
+
+# The identity keys of the other departments (and of a witness), or their fingerprints, as you
+# compared them by telephone or in person. A study that names another key is refused.
+# peers = { care = "5df6e0e2761359d30a8275058e299fcc0381534545f55cf43e41983f5d4c9456" }
 
 # Below this much free space in the home `doctor` warns (MiB).
 # free_space = 500
@@ -83,6 +89,14 @@ Budget = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 Address = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$")]
 
 
+def _digits(text: object) -> object:
+    """Give a key as it is compared: people write it in groups and in capitals."""
+    return "".join(text.split()).lower() if isinstance(text, str) else text
+
+
+Key = Annotated[str, BeforeValidator(_digits), Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class Settings(BaseSettings):
     """What the operator decides about one node.
 
@@ -93,11 +107,13 @@ class Settings(BaseSettings):
         datasets: the folder with the declarations, relative to the home.
         mode: whether the records are people's or invented.
         test_numbers: a file with numbers that are never a person's, relative to the home.
-        minimum_cohort: the fewest departments that a study's round may go on with.
+        minimum_cohort, minimum_summed: the fewest departments that a study's round may go on
+            with: with local noise, and with secure sums.
         epsilon_per_study: the most ε that one study may ask for.
         epsilon_per_year, epsilon_total: the most ε, at `limits_delta`, that all studies on one
             population may add up to, in a calendar year (UTC) and in all.
         populations: by dataset, whom it is about, if not the department's residents.
+        peers: by name, the identity key of another party (or its fingerprint), in hex.
         free_space: below this many free MiB `doctor` warns.
         log_level: how much is logged.
     """
@@ -113,11 +129,13 @@ class Settings(BaseSettings):
     mode: Mode = Mode.PRODUCTION
     test_numbers: Path | None = None
     minimum_cohort: Annotated[int, Field(ge=2, le=1000)] = 2
+    minimum_summed: Annotated[int, Field(ge=2, le=1000)] = 3
     epsilon_per_study: Budget = 4.0
     epsilon_per_year: Budget = DEFAULT.per_year.value
     epsilon_total: Budget = DEFAULT.total.value
     limits_delta: Annotated[float, Field(ge=SMALLEST_DELTA, le=1e-3)] = DEFAULT.delta.value
     populations: dict[Name, Slug] = Field(default_factory=dict)
+    peers: dict[Slug, Key] = Field(default_factory=dict)
     free_space: Annotated[int, Field(ge=0)] = 500
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

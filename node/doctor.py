@@ -15,6 +15,7 @@ from models.linkage.identity import Mode, Refusal
 from node import clock
 from node.check_report import CheckReport
 from node.datasets import Dataset
+from node.gate.switch import Switch
 from node.home import Home, open_home, running
 from node.link.coordinator import connect
 from node.link.keyring import NODE, Credentials, Keyring
@@ -56,7 +57,7 @@ def examine(path: Path, *, check: Check, now: Callable[[], datetime]) -> tuple[F
         return (_failed("configuration", error),)
     findings = [Finding(check="configuration", state=State.OK, found=f"{path} is a node's home")]
     findings.append(disk(home.path, wanted=home.settings.free_space << 20))
-    findings.append(numbers(home))
+    findings += [numbers(home), switch(home)]
     try:
         keyring = home.keyring()
         keyring.identity()
@@ -89,6 +90,19 @@ def numbers(home: Home) -> Finding:
         )
     found = f"production: demo numbers and {listed} test numbers are refused"
     return Finding(check=name, state=State.OK, found=found)
+
+
+def switch(home: Home) -> Finding:
+    """Tell whether the stop switch is set."""
+    name, stop = "stop switch", Switch(home.state).stopped()
+    if stop is None:
+        return Finding(check=name, state=State.OK, found="not set: approved studies may run")
+    return Finding(
+        check=name,
+        state=State.WARNING,
+        found=f"set {stop}: this node answers nothing".replace(" :", ":"),
+        mend="When it may work again, run: datalabbet-node resume",
+    )
 
 
 def permissions(keyring: Keyring) -> Finding:

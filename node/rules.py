@@ -9,13 +9,15 @@ from models.governance.views import StudyStatus
 from models.quantities import Epsilon
 from node.config import now
 from node.gate.approvals import Approvals
-from node.gate.gate import Gate, Policy
+from node.gate.gate import Gate, Own, Policy
+from node.gate.switch import Switch
 from node.home import Home
 from node.ledger.journal import Journal, Owner
 from node.ledger.ledger import Ledger
 from node.link.coordinator import Coordinator, connect
 from node.link.keyring import Keyring
 from node.shelf import Shelf
+from protos.installed import code_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +52,15 @@ def open_rules(home: Home) -> Rules:
     approvals = Approvals(journal, department=department, key=identity.public_key(), now=now)
     policy = Policy(
         minimum_cohort=settings.minimum_cohort,
+        minimum_summed=settings.minimum_summed,
         per_study=Epsilon(settings.epsilon_per_study),
         populations=settings.populations,
+        peers=settings.peers,
+    )
+    own = Own(
+        department=department,
+        identity=identity.public_key().public_bytes_raw().hex(),
+        code=code_digest(),
     )
     return Rules(
         keyring=keyring,
@@ -59,10 +68,11 @@ def open_rules(home: Home) -> Rules:
         shelf=shelf,
         approvals=approvals,
         gate=Gate(
-            department=department,
+            own=own,
             approvals=approvals,
             declarations=shelf.declarations,
             policy=policy,
+            stopped=Switch(home.state).stopped,
         ),
         journal=journal,
         ledger=Ledger(journal, limits=home.limits()),
@@ -79,10 +89,13 @@ def decide(
 ) -> int:
     """Sign and keep the steward's decision, not yet submitted; give its number.
 
+    A yes is also to what would leave, as this program describes it: its hash is signed with it.
+
     Raises:
         RefusedError: an approval of a study that this node's rules refuse.
     """
-    found = rules.gate.objections(study) if decision is Decision.APPROVED else ()
+    approved = decision is Decision.APPROVED
+    found = rules.gate.objections(study) if approved else ()
     if found:
         raise RefusedError(
             f"the study {study.study} cannot be approved at this node: {'; '.join(found)}",
@@ -95,6 +108,7 @@ def decide(
         steward=steward,
         reason=reason,
         decided_at=now(),
+        preview=rules.gate.leaving(study).digest() if approved else None,
     )
     return rules.approvals.store(study, sign(statement, rules.keyring.identity()))
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from models.errors import DatalabbetError
+from models.errors import DatalabbetError, RefusedError
 from models.governance.study import Study
 from models.governance.views import Assignment, Notice
-from models.privacy.plan import plan
+from models.ledger.entries import SignedHead
 from models.randomness import Entropy
 from node import clock, telemetry
 from node.flower.work import RunWork
-from node.gate.steps import Bench, Steps
 from node.home import alone
 from node.link.attendance import Attendance
 from node.link.coordinator import Coordinator
@@ -23,14 +22,17 @@ from node.link.exchange import Answering, Exchange
 from node.link.keyring import Credentials
 from node.link.retry import Backoff
 from node.rules import Rules
-from node.shelf import chosen
+from node.runs import Role, Runs
 
 _RENEWAL_PAUSE = timedelta(minutes=1)
 _GRACE = 5.0
 
 
 class Node:
-    """A department's node. It does only what its own rules allow; the coordinator may ask."""
+    """A department's node, or a witness's.
+
+    It does only what its own rules allow; the coordinator may ask.
+    """
 
     def __init__(
         self,
@@ -40,13 +42,16 @@ class Node:
         software: str,
         now: Callable[[], datetime],
         entropy: Entropy,
+        role: Role = Role.DEPARTMENT,
     ) -> None:
         """Keep the parts."""
         self._rules = rules
+        self._role = role
         self._clock = now
         self._entropy = entropy
         self._credentials = rules.keyring.credentials()
         self._scratch = rules.keyring.folder / "scratch"
+        self._runs = Runs(rules=rules, role=role, entropy=entropy, scratch=self._scratch)
         self._stop = threading.Event()
         self._attendance = Attendance(
             credentials=lambda: self._credentials,
@@ -58,6 +63,8 @@ class Node:
         self._exchanges: dict[int, Exchange] = {}
         self._refused: dict[int, str] = {}
         self._published: object = None
+        self._reported: SignedHead | None = None
+        self._unreported = ""
         self._next_renewal: datetime | None = None
         self._apart: timedelta | None = None
 
@@ -69,12 +76,15 @@ class Node:
         """
         with alone(self._rules.keyring.folder):
             _empty(self._scratch)
-            telemetry.log("the node has started", department=self._credentials.department)
+            witness = self._role is Role.WITNESS
+            begun = "the node has started as a witness" if witness else "the node has started"
+            telemetry.log(begun, department=self._credentials.department)
             attending = threading.Thread(
                 target=self._attendance.run, args=(self,), name="attendance", daemon=True
             )
             attending.start()
-            threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+            if not witness:
+                threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
             stop.wait()
             self._stop.set()
             for exchange in self._exchanges.values():
@@ -90,8 +100,9 @@ class Node:
 
     def arrived(self, coordinator: Coordinator) -> None:
         """Tell the coordinator what it may not know: the catalogue, decisions not yet heard."""
-        self._published = None
+        self._published = self._reported = None
         self._publish(coordinator)
+        self._report_head(coordinator)
         for number, decision in self._rules.approvals.unsubmitted():
             try:
                 coordinator.submit(decision.approval)
@@ -103,6 +114,7 @@ class Node:
         """Do what is asked now, as far as the rules allow; True when the certificate is fresh."""
         self._look_at_clock(notice.now)
         self._publish(coordinator)
+        self._report_head(coordinator)
         self._attend_runs(notice.assignments)
         return self._renew_when_due(coordinator)
 
@@ -110,6 +122,8 @@ class Node:
 
     def _publish(self, coordinator: Coordinator) -> None:
         """Publish the declarations when a file has changed; a bad file changes nothing."""
+        if self._role is Role.WITNESS:
+            return  # a witness has no datasets
         stamp: object = None
         try:
             stamp = self._rules.shelf.stamp()
@@ -121,6 +135,27 @@ class Node:
             telemetry.log("the catalogue was published", number=len(declarations))
         except DatalabbetError as error:
             telemetry.failed("the catalogue was not published", error)
+
+    def _report_head(self, coordinator: Coordinator) -> None:
+        """Tell the ledger's newest head when it has changed; the coordinator keeps it for auditors.
+
+        Why it could not be told is said once; what the coordinator refuses is not told again.
+        """
+        signed: SignedHead | None = None
+        try:
+            journal = self._rules.journal
+            with journal.database.read() as connection:
+                journal.book(connection)  # held against the head before the head is told
+                signed = journal.head(connection)
+            if signed != self._reported:
+                coordinator.report_head(signed)
+            self._reported, self._unreported = signed, ""
+        except DatalabbetError as error:
+            if isinstance(error, RefusedError):
+                self._reported = signed
+            if error.message != self._unreported:
+                self._unreported = error.message
+                telemetry.failed("the ledger's head was not reported", error)
 
     def _attend_runs(self, assignments: tuple[Assignment, ...]) -> None:
         wanted = {item.run_id: item for item in assignments}
@@ -138,7 +173,7 @@ class Node:
         """Open the run's stream, if the study is approved here; else say once why not."""
         run_id = assignment.run_id
         try:
-            study = self._rules.gate.open(assignment.study_hash)
+            study = self._runs.open(assignment.study_hash)
         except DatalabbetError as error:
             if self._refused.get(run_id) != error.message:
                 self._refused[run_id] = error.message
@@ -156,35 +191,12 @@ class Node:
         exchange.start()
 
     def _prepare(self, run_id: int, study: Study) -> Answering:
-        steps = Steps(
-            study=study,
-            run=run_id,
-            plan=plan(study),
-            gate=self._rules.gate,
-            ledger=self._rules.ledger,
-            bench=lambda: self._open_bench(study, self._scratch / str(run_id)),
-        )
         return RunWork(
             study=study,
             run_id=run_id,
             node_id=self._credentials.membership.node_id,
-            steps=steps,
+            steps=self._runs.work(study, run=run_id),
             failed=lambda error: telemetry.failed("a step was not done", error, run=run_id),
-        )
-
-    def _open_bench(self, study: Study, scratch: Path) -> Bench:
-        """Open the records of the study's dataset. Called after the first charge of a run."""
-        from node.work.workbench import Workbench  # noqa: PLC0415 - see `_warm_up`
-
-        (dataset,) = chosen(self._rules.shelf.datasets(), study.dataset)
-        for folder in (self._scratch, scratch):  # `parents=True` would not give both the mode
-            folder.mkdir(mode=0o700, exist_ok=True)
-        return Workbench(
-            study=study,
-            dataset=dataset,
-            plan=plan(study),
-            entropy=self._entropy,
-            scratch=scratch,
         )
 
     def _renew_when_due(self, coordinator: Coordinator) -> bool:
@@ -232,4 +244,5 @@ def _empty(folder: Path) -> None:
 
 def _warm_up() -> None:
     """Import torch and opacus (seconds) while the node waits, so that no first step need."""
+    import node.work.sum_bench  # noqa: PLC0415
     import node.work.workbench  # noqa: F401, PLC0415

@@ -2,6 +2,7 @@
 
 from models.governance.study import Study
 from node.gate.approvals import LocalDecision
+from node.gate.switch import Switch
 from node.home import Home, running
 from node.ledger.ledger import Spending
 from node.output import Json
@@ -10,8 +11,10 @@ from node.rules import Rules, open_rules
 
 def status(home: Home) -> dict[str, Json]:
     """Give what this node is and what each study was charged here, from its own files."""
+    stop = Switch(home.state).stopped()
     found: dict[str, Json] = {
         "home": str(home.path),
+        "stopped": None if stop is None else str(stop) or "no reason was given",
         "enrolled": home.keyring().enrolled,
         "running": running(home.state),
         "mode": home.settings.mode.value,

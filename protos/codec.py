@@ -26,9 +26,12 @@ from models.governance.approval import Approval
 from models.governance.principal import Principal, Role
 from models.governance.states import RunState, StudyState
 from models.governance.study import Study
+from models.ledger.entries import SignedHead
+from models.ledger.received import Mark, Page, Received
 from models.schema import Declaration
 from protos.common.v1.common_pb2 import Document
 from protos.fleet.v1 import catalogue_pb2, data_plane_pb2, enrolment_pb2, fleet_pb2
+from protos.ledger.v1 import ledger_pb2
 from protos.releases.v1 import releases_pb2
 from protos.runs.v1 import runs_pb2
 from protos.studies.v1 import studies_pb2
@@ -41,7 +44,9 @@ PART = 1 << 20
 _MAX_DOCUMENT = 1 << 20
 _MAX_PEM = 8192
 _MOST_DEPARTMENTS = 1000
+_MOST_ENTRIES = 5000
 _IDS = range(2, 2**63)
+_POSITIONS = range(2**53)
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _HEX32 = re.compile(r"[0-9a-f]{32}")
 _SLUG = re.compile(r"[a-z][a-z0-9-]{1,62}")
@@ -560,3 +565,48 @@ def join(frames: Iterable[data_plane_pb2.Frame], *, limit: int) -> Iterator[tupl
         if frame.last:
             yield current, b"".join(parts)
             parts, size, current = [], 0, ""
+
+
+# --- ledgers -------------------------------------------------------------------------------
+
+
+def read_reported_head(message: ledger_pb2.ReportHeadRequest) -> SignedHead:
+    """Give the head of the caller's ledger. Its signature is the receiver's to verify."""
+    _known(message)
+    return _document(message, "head", SignedHead, "the ledger's head")
+
+
+def write_reported_head(signed: SignedHead) -> ledger_pb2.ReportHeadRequest:
+    """Give the message that reports a head."""
+    return ledger_pb2.ReportHeadRequest(head=_wrap(signed))
+
+
+def read_list_received(message: ledger_pb2.ListReceivedRequest) -> int:
+    """Give the number of the first entry that is asked for."""
+    _known(message)
+    if message.first not in _POSITIONS:
+        raise _refuse(message, "first", "must be below 2^53")
+    return message.first
+
+
+def read_received(message: ledger_pb2.ListReceivedResponse) -> Page:
+    """Give a part of the chain. Whether the parts make up the whole is the receiver's to check."""
+    _known(message)
+    if message.size not in _POSITIONS:
+        raise _refuse(message, "size", "must be below 2^53")
+    if len(message.entries) > _MOST_ENTRIES:
+        raise _refuse(message, "entries", "must be at most 5,000")
+    root = _text(message, "root", _HEX64, "64 hex digits")
+    return Page(
+        entries=tuple(read_json(Received, item.json, what="an entry") for item in message.entries),
+        mark=Mark(size=message.size, root=root),
+    )
+
+
+def write_received(page: Page) -> ledger_pb2.ListReceivedResponse:
+    """Give the message for a part of the chain."""
+    return ledger_pb2.ListReceivedResponse(
+        entries=[_wrap(item) for item in page.entries],
+        size=page.mark.size,
+        root=page.mark.root,
+    )

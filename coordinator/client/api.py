@@ -20,13 +20,15 @@ import grpc
 
 from coordinator.client import config, connection, exports
 from coordinator.client import profile as profiles
+from coordinator.client import received as chains
 from coordinator.client.connection import call_again, restoring
 from models.errors import DatalabbetError, DeadlineError, NotFoundError
 from models.governance import draft as drafts
-from models.governance.principal import Principal
+from models.governance.principal import Principal, Role
 from models.governance.record import ReleaseRecord
+from models.governance.resolution import resolve
 from models.governance.states import ended
-from models.governance.study import Study, StudyDraft, resolve
+from models.governance.study import Study, StudyDraft
 from models.governance.views import (
     CatalogueEntry,
     Member,
@@ -34,11 +36,12 @@ from models.governance.views import (
     RunStatus,
     StudyStatus,
 )
-from protos import codec
+from protos import codec, installed
 from protos.fleet.v1.catalogue_pb2 import ListDatasetsRequest
 from protos.fleet.v1.catalogue_pb2_grpc import CatalogueServiceStub
 from protos.fleet.v1.fleet_pb2 import ListMembersRequest
 from protos.fleet.v1.fleet_pb2_grpc import FleetServiceStub
+from protos.ledger.v1.ledger_pb2_grpc import LedgerServiceStub
 from protos.releases.v1.releases_pb2 import (
     DownloadFileRequest,
     GetReleaseRequest,
@@ -75,6 +78,7 @@ class Datalabbet:
         self._studies = StudiesServiceStub(channel)  # type: ignore[no-untyped-call]
         self._runs = RunsServiceStub(channel)  # type: ignore[no-untyped-call]
         self._releases = ReleasesServiceStub(channel)  # type: ignore[no-untyped-call]
+        self._ledger = LedgerServiceStub(channel)  # type: ignore[no-untyped-call]
 
     @classmethod
     def connect(cls, profile: Path | str | None = None) -> Self:
@@ -125,6 +129,10 @@ class Datalabbet:
         answer = call_again(self._fleet.ListMembers, request, doing="listing the members")
         return tuple(codec.read_member(item) for item in answer.members)
 
+    def received(self) -> chains.Chain:
+        """Give the coordinator's own chain: heads that departments reported, answers it took."""
+        return chains.read(self._ledger)
+
     # --- studies ---------------------------------------------------------------------------
 
     def studies(self) -> tuple[StudyStatus, ...]:
@@ -153,8 +161,21 @@ class Datalabbet:
                 name: entries[name].declaration if name in entries else None
                 for name in study.departments
             }
-            return resolve(study, declared)
+            return resolve(
+                study,
+                declared,
+                code=installed.code_digest(),
+                identities=self._identities() if study.secure_sum else {},
+            )
         return self.resolve(read_draft(Path(study)))
+
+    def _identities(self) -> dict[str, str]:
+        """Give the identity key (hex) that each department enrolled with."""
+        return {
+            member.principal.name: member.identity_public_key.hex()
+            for member in self.members()
+            if member.principal.role is Role.DEPARTMENT and not member.revoked
+        }
 
     def propose(self, study: StudyDraft | Path | str) -> StudyStatus:
         """Register a study (a draft or file is resolved first) and ask for its approvals.

@@ -21,6 +21,9 @@ from coordinator.client import (
     config,
     connection,
     exports,
+    ledger_commands,
+    privacy_commands,
+    received_commands,
     release_commands,
     run_commands,
     study_commands,
@@ -44,8 +47,11 @@ app = typer.Typer(
 )
 app.add_typer(catalogue_commands.app, name="catalogue")
 app.add_typer(study_commands.app, name="study")
+app.add_typer(privacy_commands.app, name="privacy")
 app.add_typer(run_commands.app, name="run")
 app.add_typer(release_commands.app, name="releases")
+app.add_typer(received_commands.app, name="ledger")
+received_commands.app.command("city")(ledger_commands.city)
 app.command("members")(catalogue_commands.members)
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from coordinator.client.output import Json, Sheet, pairs
 from models import documents
 from models.governance.record import Interval, ReleaseRecord
+from models.governance.study import Study
 from models.governance.views import (
     CatalogueEntry,
     Member,
@@ -152,7 +153,7 @@ def studies_sheet(found: Sequence[StudyStatus]) -> Sheet:
             (
                 status.study.study,
                 status.state.value,
-                f"{_approved(status)} of {len(status.study.departments)}",
+                f"{_approved(status)} of {len(status.study.parties)}",
                 epsilon(status),
                 clock(status.proposed_at),
                 status.study.title.en,
@@ -177,17 +178,24 @@ def study_text(status: StudyStatus) -> str:
         ("dataset", study.dataset),
         ("variables", ", ".join(study.variables)),
         ("outcome", f"{study.outcome} ({', '.join(study.target.categories)})"),
-        ("model", f"{study.model.family}, {study.training.rounds} rounds"),
+        ("model", f"{study.model.family}, {_course(study)}"),
         ("protection", study.privacy.protection.value),
         ("epsilon", epsilon(status)),
         ("minimum cohort", f"{study.minimum_cohort} of {len(study.departments)} departments"),
     ]
-    for name in study.departments:
+    for name in study.parties:
         said = decisions.get(name)
         text = "not decided" if said is None else f"{said.decision.value} by {said.steward}"
         reason = f": {said.reason}" if said is not None and said.reason else ""
         lines.append((name, text + reason))
     return pairs(lines)
+
+
+def _course(study: Study) -> str:
+    """Give how the departments train together, in short."""
+    if study.secure_sum is None:
+        return f"{study.averaging.rounds} rounds"
+    return f"steps of secure sums ({study.summed.mode.value})"
 
 
 def epsilon(status: StudyStatus) -> str:
@@ -282,7 +290,7 @@ def record_text(record: ReleaseRecord) -> str:
         ("study", record.study.study),
         ("title", record.study.title.en),
         ("made", clock(record.created_at)),
-        ("rounds", str(record.rounds[-1].last)),
+        ("rounds" if protection.secure_sum is None else "steps", str(record.rounds[-1].last)),
         ("epsilon spent", spent + delta),
         ("protection", protection.in_words.en),
     ]

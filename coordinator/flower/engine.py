@@ -1,6 +1,5 @@
 """One run's training: questions to the cohort, and the strategy that folds the answers."""
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -11,15 +10,13 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message
 from coordinator.flower import replies, strategies
 from coordinator.flower.exchange import Exchange
 from coordinator.flower.grid import StreamGrid
+from coordinator.flower.question import Question
 from coordinator.flower.replies import Form
 from models.errors import ProtocolViolationError, RunFailedError
 from models.families import network
-from models.governance import answers
-from models.governance.answers import Fault
 from models.governance.study import Study
 
 Arrays = Mapping[str, npt.NDArray[np.generic]]
-_log = logging.getLogger(__name__)
 
 FIRST_ATTEMPT = 1
 """A round that is asked again is the same step: nodes give the answer that they have paid for."""
@@ -32,63 +29,6 @@ class Answer:
     arrays: Arrays
     weight: float
     message: Message
-
-
-class Question:
-    """One step asked of the whole cohort.
-
-    Attributes:
-        answers: the checked answers, by department.
-        faults: departments that said they did not do the step, and why.
-        misfits: departments whose answer is not one to this question.
-    """
-
-    def __init__(
-        self,
-        *,
-        grid: Exchange,
-        names: Mapping[int, str],
-        messages: Iterable[Message],
-        forms: Mapping[str, Form],
-    ) -> None:
-        self._grid = grid
-        self._forms = forms
-        self._messages = {names[m.metadata.dst_node_id]: m for m in messages}
-        self._open = dict(
-            zip(grid.push_messages(self._messages.values()), self._messages, strict=True)
-        )
-        self.answers: dict[str, Answer] = {}
-        self.faults: dict[str, Fault] = {}
-        self.misfits: set[str] = set()
-
-    def collect(self) -> None:
-        """Take what has come in since the last call."""
-        for message_id, message in self._grid.take(tuple(self._open)).items():
-            department = self._open.pop(message_id)
-            if message is not None and message.has_error():
-                self.faults[department] = answers.read(message.error.reason or "")
-                continue
-            try:
-                self.answers[department] = self._read(message)
-            except ProtocolViolationError as error:
-                _log.warning("run %s: %s sent %s", self._grid.run.run_id, department, error)
-                self.misfits.add(department)
-
-    def _read(self, message: Message | None) -> Answer:
-        if message is None:
-            raise ProtocolViolationError("what is not a message")
-        arrays, weight = replies.read(message, self._forms)
-        return Answer(arrays=arrays, weight=weight, message=message)
-
-    def again(self, department: str) -> None:
-        """Ask a department that failed once more."""
-        del self.faults[department]
-        [message_id] = self._grid.push_messages([self._messages[department]])
-        self._open[message_id] = department
-
-    def close(self) -> None:
-        """Wait for no further answers."""
-        self._grid.forget(tuple(self._open))
 
 
 class Rounds:
@@ -118,11 +58,11 @@ class Rounds:
         self._histograms = histograms
         self.parameters: dict[str, network.Floats] = network.initial(study)
 
-    def ask_training(self, round_number: int) -> Question:
+    def ask_training(self, round_number: int) -> Question[Answer]:
         """Ask the cohort to train from the present parameters."""
         return self._ask(self._strategy.configure_train, round_number, self._forms)
 
-    def ask_evaluation(self, round_number: int) -> Question:
+    def ask_evaluation(self, round_number: int) -> Question[Answer]:
         """Ask the cohort to evaluate the present parameters, which `round_number` made."""
         return self._ask(self._strategy.configure_evaluate, round_number, self._histograms)
 
@@ -131,11 +71,17 @@ class Rounds:
         configure: Callable[[int, ArrayRecord, ConfigRecord, Exchange], Iterable[Message]],
         round_number: int,
         forms: Mapping[str, Form],
-    ) -> Question:
+    ) -> Question[Answer]:
         arrays = ArrayRecord({name: Array(value) for name, value in self.parameters.items()})
         config = ConfigRecord({"attempt": FIRST_ATTEMPT})
         messages = configure(round_number, arrays, config, self.grid)
-        return Question(grid=self.grid, names=self._names, messages=messages, forms=forms)
+
+        def read(department: str, message: Message) -> Answer:
+            del department
+            opened, weight = replies.read(message, forms)
+            return Answer(arrays=opened, weight=weight, message=message)
+
+        return Question(grid=self.grid, names=self._names, messages=messages, read=read)
 
     def fold(self, round_number: int, given: Mapping[str, Answer]) -> None:
         """Make the next parameters from a round's answers.

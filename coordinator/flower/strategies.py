@@ -24,7 +24,7 @@ def strategy_of(study: Study) -> FedAvg:
     Its defaults are ours: all nodes of the grid take part, at least 2 (no study asks for
     fewer), and the records are called as in `coordinator.flower.replies`.
     """
-    training = study.training
+    training = study.averaging
     match training.strategy:
         case "fedprox":
             return FedProx(proximal_mu=training.proximal)

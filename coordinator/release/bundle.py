@@ -9,9 +9,10 @@ from importlib import metadata
 import numpy as np
 import numpy.typing as npt
 
-from coordinator.release import costs, onnx_file, tensors
+from coordinator.release import costs, onnx_file, sum_costs, tensors
 from coordinator.release.card import card
 from coordinator.release.quality import quality_of
+from coordinator.release.sum_costs import Answered
 from models.errors import RunFailedError
 from models.evaluation.metrics import Metrics
 from models.families import network
@@ -60,8 +61,9 @@ def build(
     departments_by_round: Sequence[Sequence[str]],
     evaluated_by: Sequence[str],
     created_at: datetime,
+    histogram_by: Sequence[str] = (),
 ) -> ReleaseBundle:
-    """Give the release of a finished run.
+    """Give the release of a finished run; with secure sums, a round is a step.
 
     Everything here is computed from what departments already released: it costs nothing.
 
@@ -71,13 +73,17 @@ def build(
         ProtocolViolationError: the parameters are not those of the study's network.
     """
     rounds = tuple(tuple(sorted(departments)) for departments in departments_by_round)
-    evaluated = tuple(sorted(evaluated_by))
-    _check_departments(study, (*rounds, evaluated))
+    evaluated, counted = tuple(sorted(evaluated_by)), tuple(sorted(histogram_by))
+    _check_departments(study, (*rounds, evaluated, counted))
     if not rounds:
         raise RunFailedError("a run without a completed round has nothing to release")
     spec = network.NetworkSpec.of(study)
     network.check(spec, parameters)
-    protection = costs.protection(study=study, rounds=rounds, evaluated_by=evaluated)
+    if study.secure_sum is None:
+        protection = costs.protection(study=study, rounds=rounds, evaluated_by=evaluated)
+    else:
+        answered = Answered(histogram=counted, steps=rounds, evaluation=evaluated)
+        protection = sum_costs.protection(study=study, answered=answered)
     notes = _notes(study, str(run_id), protection)
     files = {
         "model.onnx": onnx_file.encode(spec, parameters, notes=notes),

@@ -8,9 +8,11 @@ from models.governance.record import (
     ProtectionRecord,
     Quality,
     RecordedFile,
+    SecureSumRecord,
 )
+from models.governance.roster import Mode
 from models.governance.study import Protection, Study
-from models.governance.words import odds_in_words, one_in, round_up
+from models.governance.words import against_whom, odds_in_words, one_in, round_up
 from models.schema import CategoryColumn, NumericColumn
 
 
@@ -102,10 +104,11 @@ def _data(study: Study, *, rounds: Sequence[Sequence[str]]) -> str:
         (f"`{c.name}`", "outcome" if c is study.target else "input", c.meaning.en, _range(c))
         for c in study.columns
     ]
+    answered = "Rounds answered" if study.secure_sum is None else "Steps answered"
     return (
         f"Dataset `{study.dataset}`. Raw records stayed in the departments; bounds and "
         f"categories were declared by their stewards, not measured.\n\n"
-        f"{_table(('Department', 'Rounds answered'), departments)}\n\n"
+        f"{_table(('Department', answered), departments)}\n\n"
         f"{_table(('Column', 'Use', 'Meaning', 'Declared values'), columns)}"
     )
 
@@ -119,15 +122,32 @@ def _range(column: NumericColumn | CategoryColumn) -> str:
 
 
 def _method(study: Study, *, rounds: Sequence[Sequence[str]]) -> str:
-    model, training = study.model, study.training
+    model = study.model
     hidden = f" with hidden layers {', '.join(map(str, model.hidden))}" if model.hidden else ""
     numbers = f"quantised into {model.bins} public bins" if model.bins else "scaled by their bounds"
     family = {"logistic": "Logistic regression", "mlp": "Multilayer perceptron"}[model.family]
+    inputs = f"{family}{hidden}; numeric inputs {numbers}, categories one-hot. "
+    if study.secure_sum is not None:
+        return inputs + _summed(study, len(rounds))
+    training = study.averaging
     return (
-        f"{family}{hidden}; numeric inputs {numbers}, categories one-hot. "
-        f"{len(rounds)} rounds of {training.strategy}, {training.steps} gradient steps per "
+        f"{inputs}{len(rounds)} rounds of {training.strategy}, {training.steps} gradient steps per "
         f"department and round, each resident in a step with probability "
         f"{training.sampling_rate.value:g}."
+    )
+
+
+def _summed(study: Study, steps: int) -> str:
+    settings = study.summed
+    who = {
+        Mode.PAIRWISE: "in pairs, so that every department had to answer",
+        Mode.WITNESS: f"with the witness `{settings.witness}`, who saw no value",
+        Mode.BOTH: f"in pairs and with the witness `{settings.witness}`, who saw no value",
+    }[settings.mode]
+    return (
+        f"{steps} steps of gradient descent, each one secure sum over the departments, each "
+        f"resident in a step with probability {settings.sampling_rate.value:g}. The departments "
+        f"masked their numbers {who}; the coordinator saw sums only."
     )
 
 
@@ -136,6 +156,8 @@ def _protection(study: Study, protection: ProtectionRecord) -> str:
         return protection.in_words.en
     spent, delta = protection.epsilon, protection.delta
     approved = "" if protection.epsilon_approved is None else f"{protection.epsilon_approved:g}"
+    summed = protection.secure_sum
+    rounds, whom = ("Rounds", "") if summed is None else ("Steps", against_whom(study).en + "\n\n")
     return (
         f"**ε = {round_up(spent)}, δ = {delta.value:g} ({one_in(delta)})**, for one resident with "
         f"all of the resident's rows, who is in at most {protection.departments_per_resident} of "
@@ -144,17 +166,42 @@ def _protection(study: Study, protection: ProtectionRecord) -> str:
         f"The departments approved ε = {approved} for the whole study; their own ledgers refuse "
         f"more.\n\n"
         f"In odds: {odds_in_words(spent, delta).en}\n\n"
+        f"{whom}"
         "This protects against anyone who has the release, whatever else they know, and stays "
         "true for everything computed from it. It does not protect against conclusions about "
         "groups: if the model shows that something is common among people like you, it shows so "
         "whether you took part or not. It does not protect the departments: what is typical of a "
         "department's residents may show.\n\n"
         + _table(
-            ("Department", "Rounds", "ε there"),
+            ("Department", rounds, "ε there"),
             [_cost_row(item) for item in protection.departments],
         )
-        + f"\n\nClip norm {study.privacy.clip.value:g} per resident and step; noise multiplier "
-        f"{_noise(protection)}. The recorded events are in `record.json`."
+        + f"\n\n{_noise_text(study, protection)} The recorded events are in `record.json`."
+    )
+
+
+def _noise_text(study: Study, protection: ProtectionRecord) -> str:
+    if protection.secure_sum is not None:
+        return _shared_noise(study, protection.secure_sum)
+    return (
+        f"Clip norm {study.privacy.bound.value:g} per resident and step; noise multiplier "
+        f"{_noise(protection)}."
+    )
+
+
+def _shared_noise(study: Study, summed: SecureSumRecord) -> str:
+    parts = (
+        ("histogram", summed.noise_histogram),
+        ("step", summed.noise_step),
+        ("evaluation", summed.noise_evaluation),
+    )
+    noise = ", ".join(f"{value.value:.3f} ({name})" for name, value in parts if value)
+    return (
+        f"{summed.sums} sums were received, each counted once for a resident in any of the "
+        "departments: the ε of a department is that of the sums it is in, and they do not add up. "
+        f"Noise in a sum, relative to what one department can add for a resident, of which "
+        f"{summed.carriers} of the {len(study.departments)} departments' shares alone make up "
+        f"all: {noise}."
     )
 
 

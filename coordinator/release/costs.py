@@ -38,7 +38,7 @@ def protection(
         delta=study.privacy.delta,
         departments_per_resident=copies(study),
         sampling_rate=agreed.sampling,
-        steps_per_round=study.training.steps,
+        steps_per_round=study.averaging.steps,
         noise_training=agreed.training,
         noise_count=agreed.count,
         noise_evaluation=agreed.evaluation,

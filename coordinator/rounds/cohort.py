@@ -129,6 +129,9 @@ def _listed(reasons: Mapping[str, str]) -> str:
 
 def _waiting(roll: Roll, able: Iterable[str], *, late: bool) -> str:
     reasons = dict(roll.left_out) | _reasons(roll, able, late=late)
+    if len(roll.cohort) == 1 and roll.minimum == 1:  # the witness: no study has one department
+        [(name, reason)] = reasons.items()
+        return f"waiting for {name}, who {reason}"
     return (
         f"waiting: {roll.minimum} departments are needed and {len(roll.answered)} have answered "
         f"({_listed(reasons)})"
@@ -136,6 +139,9 @@ def _waiting(roll: Roll, able: Iterable[str], *, late: bool) -> str:
 
 
 def _impossible(roll: Roll, able: int) -> str:
+    if len(roll.cohort) == 1 and roll.minimum == 1:
+        [(name, reason)] = roll.left_out.items()
+        return f"the run cannot go on without {name}, who {reason}"
     return (
         f"the study needs {roll.minimum} departments, and only {able} can still take part "
         f"({_listed(roll.left_out)})"

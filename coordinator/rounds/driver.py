@@ -11,19 +11,25 @@ from sqlalchemy import Connection, Engine
 from coordinator.fleet.presence import Presence
 from coordinator.flower.engine import Engine as FlowerEngine
 from coordinator.flower.grid import StreamGrid
+from coordinator.flower.sums import SumMessages
 from coordinator.rounds import finish
+from coordinator.rounds.asking import Asking
+from coordinator.rounds.averaging import Averaging
 from coordinator.rounds.board import Board
 from coordinator.rounds.diary import Diary, Halt
-from coordinator.rounds.runner import RESTARTED, Runner
+from coordinator.rounds.keeping import Keeping
+from coordinator.rounds.runner import RESTARTED, Course, Runner
 from coordinator.rounds.settings import RunSettings
+from coordinator.rounds.summing import Summing
 from coordinator.store import fleet, runs, studies
 from coordinator.store.database import reading, writing
-from models.errors import NotFoundError, RefusedError, UsageError
+from models.errors import DatalabbetError, NotFoundError, RefusedError, UsageError
 from models.governance.principal import Principal, Role
 from models.governance.states import RunState, ended
 from models.governance.study import Study
 from models.governance.views import Assignment, RunStatus
 from models.randomness import Entropy
+from models.training.studies import training_plan
 
 _log = logging.getLogger(__name__)
 _STOP_SECONDS = 10.0
@@ -70,9 +76,11 @@ class RunService:
             UsageError: the request id was used for another study.
             StorageError: nothing was started.
         """
+        with reading(self._database) as connection:
+            found = _study(connection, study)
+        length = _length(found)  # may take a second: not under the lock
         with self._lock:
             with writing(self._database) as connection:
-                found = _study(connection, study)
                 before = runs.requested(connection, request_id)
                 if before is not None:
                     if before.study_hash != found.digest():
@@ -84,12 +92,12 @@ class RunService:
                         hint="Wait for one to end, or stop one.",
                     )
                 nodes = _nodes(connection, found)
-                status = self._fresh(found)
+                status = self._fresh(found, length)
                 runs.add(connection, status, request_id=request_id)
             self._launch(status, found, nodes)
             return status
 
-    def _fresh(self, study: Study) -> RunStatus:
+    def _fresh(self, study: Study, length: int) -> RunStatus:
         now = self._clock()
         return RunStatus(
             run_id=max(2, int.from_bytes(self._entropy.token(_ID_BYTES), "big")),
@@ -97,7 +105,7 @@ class RunService:
             study_hash=study.digest(),
             state=RunState.STARTING,
             rounds_done=0,
-            rounds_total=study.training.rounds,
+            rounds_total=length,
             message="waiting for the departments to connect",
             started_at=now,
             updated_at=now,
@@ -110,7 +118,7 @@ class RunService:
         Each shows its true state from now on: it waits until its departments are back.
 
         Raises:
-            StorageError: the database cannot be read.
+            StorageError: the database cannot be used.
         """
         with reading(self._database) as connection:
             waiting = [
@@ -121,7 +129,22 @@ class RunService:
         with self._lock:
             for status, study, nodes in waiting:
                 _log.info("run %s goes on after round %s", status.run_id, status.rounds_done)
-                self._launch(status, study, nodes, resumed=status.state is not RunState.STARTING)
+                resumed = status.state is not RunState.STARTING
+                try:
+                    self._launch(status, study, nodes, resumed=resumed)
+                except DatalabbetError as error:  # such as a study that this version cannot plan
+                    self._give_up(status, error)
+
+    def _give_up(self, status: RunStatus, error: DatalabbetError) -> None:
+        """End a run that cannot be taken up; the coordinator's other runs go on."""
+        _log.warning("run %s cannot go on: %s", status.run_id, error.message)
+        message = f"the run cannot go on after the restart: {error.message}"
+        failed = dataclasses.replace(
+            status, state=RunState.FAILED, message=message, updated_at=self._clock()
+        )
+        with writing(self._database) as connection:
+            runs.change(connection, failed)
+        self._board.show(failed)
 
     def _launch(
         self, status: RunStatus, study: Study, nodes: dict[str, int], *, resumed: bool = False
@@ -138,19 +161,7 @@ class RunService:
         if resumed:
             shown = dataclasses.replace(status, state=RunState.WAITING, message=RESTARTED)
             self._board.show(shown)
-        engine = FlowerEngine(
-            study=study, run_id=status.run_id, nodes=nodes, histograms=finish.forms(study)
-        )
-        runner = Runner(
-            study=study,
-            engine=engine,
-            diary=diary,
-            halt=halt,
-            database=self._database,
-            presence=self._presence,
-            settings=self._settings,
-            clock=self._clock,
-        )
+        runner = self._runner(study, diary, halt, nodes)
 
         def work() -> None:
             try:
@@ -162,11 +173,37 @@ class RunService:
 
         thread = threading.Thread(target=work, name=f"run-{status.run_id}", daemon=True)
         self._active[status.run_id] = (runner, thread)
-        for department in study.departments:
+        for member in study.parties:
             self._presence.assign(
-                department, Assignment(run_id=status.run_id, study_hash=status.study_hash)
+                member, Assignment(run_id=status.run_id, study_hash=status.study_hash)
             )
         thread.start()
+
+    def _runner(self, study: Study, diary: Diary, halt: Halt, nodes: dict[str, int]) -> Runner:
+        run_id = diary.status.run_id
+        keeping = Keeping(study=study, diary=diary, database=self._database, clock=self._clock)
+
+        def asking(grid: StreamGrid) -> Asking:
+            return Asking(
+                grid=grid,
+                diary=diary,
+                halt=halt,
+                presence=self._presence,
+                settings=self._settings,
+            )
+
+        course: Course
+        if study.secure_sum is None:
+            engine = FlowerEngine(
+                study=study, run_id=run_id, nodes=nodes, histograms=finish.forms(study)
+            )
+            grid = engine.grid
+            course = Averaging(study=study, engine=engine, asking=asking(grid), keeping=keeping)
+        else:
+            messages = SumMessages(study=study, run_id=run_id, nodes=nodes)
+            grid = messages.grid
+            course = Summing(study=study, messages=messages, asking=asking(grid), keeping=keeping)
+        return Runner(course=course, grid=grid, diary=diary, halt=halt)
 
     def get(self, run_id: int) -> RunStatus:
         """Give a run.
@@ -250,16 +287,23 @@ def _study(connection: Connection, reference: str) -> Study:
     return found.study
 
 
+def _length(study: Study) -> int:
+    """Give how many rounds a run has, or with secure sums how many steps."""
+    if study.secure_sum is None:
+        return study.averaging.rounds
+    return training_plan(study).recipe.steps
+
+
 def _nodes(connection: Connection, study: Study) -> dict[str, int]:
-    """Give the node id of each department, as it was given at enrolment.
+    """Give the node id of each party of the study, as it was given at enrolment.
 
     Raises:
-        RefusedError: a department has no node.
+        RefusedError: a department, or the witness, has no node.
     """
     nodes = {}
-    for department in study.departments:
-        member = fleet.get_member(connection, Principal(Role.DEPARTMENT, department))
+    for name in study.parties:
+        member = fleet.get_member(connection, Principal(Role.DEPARTMENT, name))
         if member is None or not member.node_id:
-            raise RefusedError(f"{department} has not enrolled a node")
-        nodes[department] = member.node_id
+            raise RefusedError(f"{name} has not enrolled a node")
+        nodes[name] = member.node_id
     return nodes

@@ -11,6 +11,9 @@ from models.evaluation.metrics import Metrics
 from models.families import network
 from models.governance.study import Study
 from models.privacy.plan import plan
+from models.secagg.coordinator import Total
+from models.training import steps
+from models.training.studies import training_plan
 
 HISTOGRAM = "histogram"
 Arrays = Mapping[str, npt.NDArray[np.generic]]
@@ -40,5 +43,17 @@ def quality(study: Study, answers: Mapping[str, Arrays]) -> Metrics:
         histogram=total,
         noise_variance=variance,
         classes=classes,
+        seed=bytes.fromhex(study.digest()),
+    )
+
+
+def summed_quality(study: Study, total: Total) -> Metrics:
+    """Give the figures of the model from the secure sum of the departments' histograms."""
+    answered = len(total.members)
+    histogram, variance = steps.evaluated(training_plan(study), total.values, answered=answered)
+    return metrics.evaluate(
+        histogram=histogram,
+        noise_variance=variance,
+        classes=network.classes(study),
         seed=bytes.fromhex(study.digest()),
     )

@@ -23,6 +23,7 @@ from coordinator.rpc.data_plane import DataPlaneServicer
 from coordinator.rpc.enrolment import EnrolmentServicer
 from coordinator.rpc.fleet import FleetServicer
 from coordinator.rpc.health import HealthServicer
+from coordinator.rpc.ledger import LedgerServicer
 from coordinator.rpc.limits import OPTIONS
 from coordinator.rpc.releases import ReleasesServicer
 from coordinator.rpc.runs import RunsServicer
@@ -32,6 +33,7 @@ from protos.fleet.v1.catalogue_pb2_grpc import add_CatalogueServiceServicer_to_s
 from protos.fleet.v1.data_plane_pb2_grpc import add_DataPlaneServiceServicer_to_server
 from protos.fleet.v1.enrolment_pb2_grpc import add_EnrolmentServiceServicer_to_server
 from protos.fleet.v1.fleet_pb2_grpc import add_FleetServiceServicer_to_server
+from protos.ledger.v1.ledger_pb2_grpc import add_LedgerServiceServicer_to_server
 from protos.releases.v1.releases_pb2_grpc import add_ReleasesServiceServicer_to_server
 from protos.runs.v1.runs_pb2_grpc import add_RunsServiceServicer_to_server
 from protos.studies.v1.studies_pb2_grpc import add_StudiesServiceServicer_to_server
@@ -54,6 +56,7 @@ class Services:
     runs: RunsServicer
     data_plane: DataPlaneServicer
     releases: ReleasesServicer
+    ledger: LedgerServicer
     health: HealthServicer
 
 
@@ -176,6 +179,7 @@ def _serve(services: Services, server: grpc.Server) -> None:
     add_RunsServiceServicer_to_server(services.runs, server)  # type: ignore[no-untyped-call]
     add_DataPlaneServiceServicer_to_server(services.data_plane, server)  # type: ignore[no-untyped-call]
     add_ReleasesServiceServicer_to_server(services.releases, server)  # type: ignore[no-untyped-call]
+    add_LedgerServiceServicer_to_server(services.ledger, server)  # type: ignore[no-untyped-call]
 
 
 def _listen(server: grpc.Server, address: str, credentials: grpc.ServerCredentials) -> str:

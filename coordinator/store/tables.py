@@ -183,3 +183,16 @@ release_files = Table(
     Column("sha256", _HEX64, nullable=False),
     Column("content", LargeBinary, nullable=False),
 )
+
+received = Table(
+    "received",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(16), nullable=False),  # of the entry, as its department
+    Column("department", _SLUG, nullable=False),
+    Column("subject", Text, nullable=False, unique=True),  # the same thing is noted once
+    Column("document", LargeBinary, nullable=False),  # Received, canonical JSON
+    Column("peaks", LargeBinary, nullable=False),  # of the tree of all entries up to this one
+    Index(None, "department", "kind", "number"),
+)
+"""Only added to: triggers of the database refuse any change of a row that is there."""

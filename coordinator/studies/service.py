@@ -26,8 +26,9 @@ from models.governance import approval as approvals
 from models.governance import states
 from models.governance.approval import Approval, Decision
 from models.governance.principal import Principal, Role
+from models.governance.resolution import resolve
 from models.governance.states import StudyState
-from models.governance.study import Study, StudyDraft, resolve
+from models.governance.study import Study, StudyDraft
 from models.governance.views import StudyStatus
 
 _log = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def _find(connection: Connection, reference: str, reader: Principal) -> StudySta
 
 
 def _may_see(study: Study, reader: Principal) -> bool:
-    return reader.role is not Role.DEPARTMENT or reader.name in study.departments
+    return reader.role is not Role.DEPARTMENT or reader.name in study.parties
 
 
 def _check_catalogue(connection: Connection, study: Study) -> None:
@@ -160,10 +161,20 @@ def _check_catalogue(connection: Connection, study: Study) -> None:
         )
         for department in study.departments
     }
-    if resolve(draft, declared).columns != study.columns:
-        text = "are not what the departments declare now: propose the study from its file again"
-        problems = (FieldProblem(field="columns", problem=text),)
-        raise InvalidDocumentError(f"the study {study.study}", problems)
+    members = {
+        department: fleet.get_member(connection, Principal(Role.DEPARTMENT, department))
+        for department in draft.parties
+    }
+    identities = {name: item.identity_key.hex() for name, item in members.items() if item}
+    found = resolve(draft, declared, code=study.code, identities=identities)
+    for field, agree in (
+        ("columns", found.columns == study.columns),
+        ("roster", found.roster == study.roster),
+    ):
+        if not agree:
+            text = "is not what the departments declare now: propose the study from its file again"
+            problems = (FieldProblem(field=field, problem=text),)
+            raise InvalidDocumentError(f"the study {study.study}", problems)
 
 
 def _follow(
@@ -173,7 +184,7 @@ def _follow(
     said = {item.statement.department: item.statement.decision for item in decisions}
     if Decision.REFUSED in said.values():
         then = StudyState.REFUSED
-    elif said.keys() >= set(status.study.departments):
+    elif said.keys() >= set(status.study.parties):
         then = StudyState.READY
     else:
         then = StudyState.PROPOSED

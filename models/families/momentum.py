@@ -5,6 +5,7 @@ the sums computes the same model.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +17,7 @@ Doubles = npt.NDArray[np.float64]
 Floats = npt.NDArray[np.float32]
 
 _MOMENTUM = 0.9
+MOVING = ("position", "velocity", "total")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,6 +80,21 @@ class Iterate:
     def weights(self) -> Doubles:
         """Give the weights of the plain inputs at which the next gradient is to be taken."""
         return self.position * self.start.scales[:, None]
+
+    def question(self) -> dict[str, Doubles]:
+        """Give what a gradient is taken at: `weights` and `scales` (`additive.gradient`)."""
+        return {"weights": self.weights, "scales": self.start.scales}
+
+    def saved(self) -> dict[str, Doubles]:
+        """Give all numbers but `step`, from which `restored` makes the same descent."""
+        numbers = {"scales": self.start.scales, "intercepts": self.start.intercepts}
+        return numbers | {name: getattr(self, name) for name in MOVING}
+
+    @classmethod
+    def restored(cls, shape: Shape, *, step: int, numbers: Mapping[str, Doubles]) -> "Iterate":
+        """Give the descent that `saved` its numbers."""
+        start = Start(shape=shape, scales=numbers["scales"], intercepts=numbers["intercepts"])
+        return cls(start=start, step=step, **{name: numbers[name] for name in MOVING})
 
     def after(self, gradient: Doubles, *, steps: int, rate: float) -> "Iterate":
         """Give the descent one step on.

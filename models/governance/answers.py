@@ -6,8 +6,14 @@ node's own log.
 """
 
 import enum
+from types import MappingProxyType
 
-from models.errors import BudgetExhaustedError, RefusedError
+from models.errors import (
+    BudgetExhaustedError,
+    ContextUsedError,
+    NotJoinedError,
+    RefusedError,
+)
 
 
 class Fault(enum.StrEnum):
@@ -16,13 +22,26 @@ class Fault(enum.StrEnum):
     REFUSED = "refused"
     BUDGET_EXHAUSTED = "budget exhausted"
     FAILED = "failed at the node"
+    NOT_JOINED = "has no keys for this run"
+    ANSWERED = "has answered this attempt before"
 
     @classmethod
     def of(cls, error: BaseException) -> "Fault":
         """Give the sentence that stands for `error`; the error's own text is not read."""
-        if isinstance(error, BudgetExhaustedError):
-            return cls.BUDGET_EXHAUSTED
-        return cls.REFUSED if isinstance(error, RefusedError) else cls.FAILED
+        for kind, fault in _KINDS.items():
+            if isinstance(error, kind):
+                return fault
+        return cls.FAILED
+
+
+_KINDS = MappingProxyType(
+    {
+        BudgetExhaustedError: Fault.BUDGET_EXHAUSTED,
+        ContextUsedError: Fault.ANSWERED,
+        NotJoinedError: Fault.NOT_JOINED,
+        RefusedError: Fault.REFUSED,  # last: the others are refusals too
+    }
+)
 
 
 def read(reason: str) -> Fault:

@@ -26,7 +26,11 @@ class Decision(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What is signed: who decided what, about which study hash, when, and why."""
+    """What is signed: who decided what, about which study hash, when, and why.
+
+    `preview`: the hash of what the steward was shown would leave (`models.training.leaving`). An
+    approval from before there was one has none, and its signed bytes do not name it.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -36,6 +40,7 @@ class Statement:
     steward: Line
     reason: Annotated[str, Field(max_length=2000)] = ""
     decided_at: AwareDatetime
+    preview: Annotated[Hex64 | None, Field(exclude_if=lambda value: value is None)] = None
 
     def signed_bytes(self) -> bytes:
         """Give the bytes under the signature: a versioned domain tag and the canonical JSON."""

@@ -13,6 +13,7 @@ from models.quantities import NoiseMultiplier, SamplingRate
 from models.schema import STRICT
 
 Count = Annotated[int, Field(strict=True, ge=1, le=10_000_000)]
+Departments = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,28 @@ class SampledGaussianEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JointGaussianEvent:
+    """`count` sums over a whole cohort under one Gaussian noise, which its departments share.
+
+    It counts a resident with all of up to `departments` departments: whoever composes over
+    departments takes it once, and never once for each of them.
+
+    Attributes:
+        sampling: each department's Poisson rate, drawn independently; 1: everybody is in.
+        noise: relative to what ONE department can add for a resident.
+        departments: the most departments of the cohort that one resident can be in.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["joint-gaussian"] = "joint-gaussian"
+    sampling: SamplingRate
+    noise: NoiseMultiplier
+    departments: Departments
+    count: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NonPrivateEvent:
     """A release without noise, allowed for data that its steward declared public: ε = ∞."""
 
@@ -46,7 +69,10 @@ class NonPrivateEvent:
     kind: Literal["non-private"] = "non-private"
 
 
-Event = Annotated[GaussianEvent | SampledGaussianEvent | NonPrivateEvent, Discriminator("kind")]
+Event = Annotated[
+    GaussianEvent | SampledGaussianEvent | JointGaussianEvent | NonPrivateEvent,
+    Discriminator("kind"),
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

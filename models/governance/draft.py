@@ -44,7 +44,7 @@ def template(blank: Blank) -> str:
             f"  - {name:<{width}}  # {meaning}" if meaning else f"  - {name}"
             for name, meaning in blank.variables
         ),
-        cohort=min(3, len(blank.departments)),
+        cohort=len(blank.departments),
     )
 
 
@@ -82,40 +82,59 @@ outcome: {outcome}
 model:
   # logistic, or mlp together with `hidden: [16]` (the widths of its hidden layers).
   family: logistic
-  # 0: numeric columns are scaled by their declared bounds. 2 or more: cut into so many
-  # public bins, which often gives a better model under privacy.
-  bins: 0
+  # Numbers are cut into so many public bins, at the declared edges where there are some. 0: they
+  # are scaled by their declared bounds.
+  bins: 10
 
-training:
-  # fedavg, fedprox (needs `proximal` above 0) or fedadam (uses `server_learning_rate`).
-  strategy: fedavg
-  rounds: 10
-  # Gradient steps of each department in a round, and the probability with which a resident
-  # takes part in a step. More of either costs more noise for the same epsilon.
-  steps: 10
-  sampling_rate: 0.1
-  learning_rate: 0.5
-  # noisy-count: departments weigh by a noisy number of residents. equal: all alike.
-  weights: noisy-count
+# How departments are summed: only the sum of all can be read, with noise that they share.
+secure_sum:
+  # About how many residents all departments have together: a public number, never one that was
+  # counted for the study. It sets the pace of the training; a wrong one costs usefulness only.
+  residents: 10000
+  # pairwise: departments mask in pairs, and all of them take part in every step. witness: a
+  # further party holds the masks, so that one department may be absent. both: both masks.
+  mode: pairwise
+  # For witness and both: the party that is the witness, none of the departments.
+  # witness: the-auditors
+  # How often a step may be tried before the run fails.
+  attempts: 3
+  # So many departments may pool what they know with the coordinator, and the protection below
+  # still holds. Each costs noise.
+  colluders: 1
+  # The probability with which a resident takes part in a step; 1 is everybody, which is best
+  # unless there are very many residents.
+  sampling_rate: 1.0
 
 privacy:
-  # Each department adds noise before anything leaves it.
-  protection: local-noise
-  # The protection of one resident with all rows, all departments, all rounds: the smaller
+  # secure-sum: the departments' noise is in the sum. local-noise: each department adds all of the
+  # noise itself, which also protects where a secure sum fails, and gives worse models. For that
+  # write local-noise here, and in the place of `secure_sum` above:
+  #   training:
+  #     strategy: fedavg  # or fedprox (needs `proximal` above 0), fedadam
+  #     rounds: 10
+  #     # Gradient steps of each department in a round.
+  #     steps: 10
+  #     sampling_rate: 0.1
+  #     learning_rate: 0.5
+  #     # noisy-count: departments weigh by a noisy number of residents. equal: all alike.
+  #     weights: noisy-count
+  protection: secure-sum
+  # The protection of one resident with all rows, all departments, all steps: the smaller
   # epsilon, the stronger. 1 is strong, 3 moderate, above 10 weak. delta: well below one
-  # over the number of residents.
+  # over the number of residents. `datalabbet privacy plan FILE` tells what they cost.
   epsilon: 3.0
   delta: 1e-6
-  # The largest gradient (L2 norm) that one resident may add.
-  clip: 1.0
+  # With local noise only: the largest gradient (L2 norm) that one resident may add.
+  # clip: 1.0
   # The most of these departments that one resident can be in. Left out: all of them.
   # departments_per_resident: 2
   # Share of the residents set aside to measure how good the model is.
   holdout: 0.2
-  # Rounds that may be asked for again after a crash. Each is paid for in noise.
+  # Steps that may be asked for again after a crash. Each is paid for in noise.
   spare_rounds: 1
 
-# A round needs answers from at least so many departments; departments have minima of their own.
+# The fewest departments that may be summed, or that answer a round of local noise; departments
+# have minima of their own. In the modes pairwise and both it is the number of departments.
 minimum_cohort: {cohort}
 retention_days: 365
 """

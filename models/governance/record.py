@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, Field
 
 from models import documents
 from models.governance.cost import PrivacyCost
+from models.governance.roster import Mode
 from models.governance.step import Hex64
 from models.governance.study import Study
 from models.quantities import Delta, NoiseMultiplier, SamplingRate
@@ -101,8 +102,9 @@ class DepartmentCost:
     Training and evaluation use different residents, so a resident pays the larger of the two.
 
     Attributes:
-        rounds: training rounds that the department answered.
-        training: their events, or None if it answered no round.
+        rounds: training rounds (steps of a secure sum) that the department answered.
+        training: their events, or None if it answered no round. Those of secure sums are joint:
+            they count the resident in all departments already.
         evaluation: the events of the evaluation, or None if it did not answer.
         epsilon: the ε of the larger, at the study's δ; None: no bound (protection `none`).
     """
@@ -117,6 +119,32 @@ class DepartmentCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecureSumRecord:
+    """Who could see what in a run with secure sums, and the noise that they share.
+
+    Attributes:
+        mode, witness, colluders: as the study says (`models.governance.roster`).
+        carriers: how many departments' shares alone make up the noise below.
+        sums: how many sums were received, of all kinds.
+        histogram_by: the departments in the histogram that training started from; empty: none.
+        noise_histogram, noise_step, noise_evaluation: standard deviation that surely remains in
+            a sum, relative to what one department can add for a resident.
+    """
+
+    __pydantic_config__ = STRICT
+
+    mode: Mode
+    witness: Slug | None
+    colluders: Number
+    carriers: Number
+    sums: Number
+    histogram_by: tuple[Slug, ...]
+    noise_histogram: NoiseMultiplier | None
+    noise_step: NoiseMultiplier
+    noise_evaluation: NoiseMultiplier | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionRecord:
     """What protected residents in this run.
 
@@ -124,7 +152,11 @@ class ProtectionRecord:
         in_words: what the numbers mean, for people.
         epsilon: spent by a resident in `departments_per_resident` departments; None: no bound.
         epsilon_approved: the most that the departments' own ledgers allow.
-        steps_per_round: noisy gradient steps of one department in a round.
+        steps_per_round: noisy gradient steps of one department in a round; 1 with secure sums,
+            where a round is one step.
+        noise_training, noise_count, noise_evaluation: of one department's own noise; None with
+            secure sums, whose noise is in `secure_sum`.
+        secure_sum: None, and left out: the departments were not summed so.
     """
 
     __pydantic_config__ = STRICT
@@ -141,6 +173,9 @@ class ProtectionRecord:
     noise_count: NoiseMultiplier | None
     noise_evaluation: NoiseMultiplier | None
     departments: tuple[DepartmentCost, ...]
+    secure_sum: Annotated[SecureSumRecord | None, Field(exclude_if=lambda value: value is None)] = (
+        None
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ RunId = Annotated[int, Field(strict=True, ge=2, lt=2**63)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepKey:
-    """Study (hash), run, step (`train/3`, `evaluate`) and attempt.
+    """Study (hash), run, step (`histogram`, `train/3`, `evaluate`) and attempt.
 
     Execution is at least once: a repeated key gets the answer that was given, and no new charge.
     """
@@ -22,7 +22,7 @@ class StepKey:
 
     study: Hex64
     run: RunId
-    step: Annotated[str, Field(pattern=r"^(train/[1-9][0-9]{0,3}|evaluate)$")]
+    step: Annotated[str, Field(pattern=r"^(train/[1-9][0-9]{0,3}|histogram|evaluate)$")]
     attempt: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
 
     def __str__(self) -> str:

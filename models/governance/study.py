@@ -1,28 +1,28 @@
 """A study: what is asked, of whom, on which ground, with which protection.
 
 A study is a file that people read, diff and sign. `StudyDraft` is that file; `Study` is the
-draft with the declared columns copied in, so that its hash binds purpose, variables, bounds,
-method and privacy parameters together. Departments approve the hash.
+draft with the declared columns copied in (`models.governance.resolution`), so that its hash
+binds purpose, variables, bounds, method, privacy parameters, program and roster together.
+Departments approve the hash.
 """
 
 import enum
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from models import documents
-from models.errors import FieldProblem, InvalidDocumentError
+from models.errors import UsageError
+from models.governance.roster import Mode, Roster
+from models.governance.step import Hex64
 from models.quantities import ClipNorm, Delta, Epsilon, SamplingRate, Share
 from models.schema import (
     STRICT,
     Bilingual,
     CategoryColumn,
-    Column,
-    Declaration,
     Line,
     Name,
-    NumericColumn,
     Slug,
     StudyColumn,
     Variable,
@@ -34,6 +34,7 @@ Rate = Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)]
 class Protection(enum.StrEnum):
     """What protects residents in a study; the names are meant to be read aloud."""
 
+    SECURE_SUM = "secure-sum"
     LOCAL_NOISE = "local-noise"
     NONE = "none: secure sum and disclosure rules only"
 
@@ -71,7 +72,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSettings:
-    """How the rounds go.
+    """How the rounds of federated averaging go.
 
     Attributes:
         rounds: rounds of federated training.
@@ -101,17 +102,48 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecureSumSettings:
+    """How departments are summed. Steps, clip and step sizes follow from `models.training`.
+
+    Attributes:
+        residents: how many residents all departments have together: a public number, not one
+            that was counted for the study. It scales the steps; a wrong one costs usefulness only.
+        mode, witness: whose masks cover a message (`models.governance.roster.Mode`).
+        attempts: how often a step may be tried.
+        colluders: departments that may pool what they know with the coordinator while the noise
+            of the others alone keeps (ε, δ).
+        sampling_rate: probability with which a resident takes part in a step; 1 is everybody.
+    """
+
+    __pydantic_config__ = STRICT
+
+    residents: Annotated[int, Field(strict=True, ge=1, le=100_000_000)]
+    mode: Mode = Mode.PAIRWISE
+    witness: Slug | None = None
+    attempts: Annotated[int, Field(strict=True, ge=1, le=1000)] = 3
+    colluders: Annotated[int, Field(strict=True, ge=0, le=998)] = 1
+    sampling_rate: SamplingRate = SamplingRate(1.0)
+
+    def __post_init__(self) -> None:
+        """Refuse a witness outside its modes, and the modes without one."""
+        if (self.witness is not None) != self.mode.witnessed:
+            raise ValueError("a witness belongs to the modes witness and both, which need one")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PrivacySettings:
     """The protection of each resident, over everything the study releases.
 
     Attributes:
         epsilon, delta: (ε, δ) for one resident, all rounds, evaluation and departments together.
             None exactly when `protection` is `none`.
-        clip: the largest L2 norm of one resident's gradient, all of the resident's rows together.
+        clip: the largest L2 norm of one resident's gradient, all of the resident's rows together;
+            1 if left out. A secure sum has one of its own.
         departments_per_resident: the most departments of the cohort that one resident can be in;
             None means all of them.
         holdout: share of residents set aside for evaluation.
-        spare_rounds: rounds that may be asked for again after a crash (each is paid for).
+        spare_rounds: rounds (steps of a secure sum) that may be asked for again after a crash;
+            each is paid for.
     """
 
     __pydantic_config__ = STRICT
@@ -120,7 +152,7 @@ class PrivacySettings:
     unit: Literal["resident"] = "resident"
     epsilon: Epsilon | None = None
     delta: Delta | None = None
-    clip: ClipNorm = ClipNorm(1.0)
+    clip: ClipNorm | None = None
     departments_per_resident: Annotated[int, Field(strict=True, ge=1, le=1000)] | None = None
     holdout: Share = Share(0.2)
     spare_rounds: Annotated[int, Field(strict=True, ge=0, le=100)] = 1
@@ -133,11 +165,21 @@ class PrivacySettings:
                 raise ValueError(f"{name} is required with protection {self.protection.value!r}")
             if not private and value is not None:
                 raise ValueError(f"{name} says nothing with protection {self.protection.value!r}")
+        if self.protection is Protection.SECURE_SUM and self.clip is not None:
+            raise ValueError("clip belongs to local noise; a secure sum has one of its own")
+
+    @property
+    def bound(self) -> ClipNorm:
+        """Give the clip of federated averaging."""
+        return self.clip or ClipNorm(1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyDraft:
-    """The study file, as its author writes it. `variables` name columns of `dataset`."""
+    """The study file, as its author writes it. `variables` name columns of `dataset`.
+
+    A study with the protection `secure-sum` has `secure_sum`, every other one `training`.
+    """
 
     __pydantic_config__ = STRICT
 
@@ -151,7 +193,8 @@ class StudyDraft:
     variables: Annotated[tuple[Name, ...], Field(min_length=1, max_length=499)]
     outcome: Name
     model: ModelSettings
-    training: TrainingSettings
+    training: TrainingSettings | None = None
+    secure_sum: SecureSumSettings | None = None
     privacy: PrivacySettings
     minimum_cohort: Annotated[int, Field(strict=True, ge=2, le=1000)] = 3
     retention_days: Annotated[int, Field(strict=True, ge=1, le=36500)]
@@ -166,18 +209,69 @@ class StudyDraft:
             raise ValueError("the outcome must not be among the variables")
         if self.minimum_cohort > len(self.departments):
             raise ValueError("minimum_cohort must not exceed the number of departments")
+        summed = self.privacy.protection is Protection.SECURE_SUM
+        if (self.secure_sum is not None) != summed or (self.training is None) != summed:
+            raise ValueError(
+                "secure_sum belongs to the protection secure-sum, and training to the others"
+            )
+        if self.secure_sum is not None:
+            self._check_sum(self.secure_sum)
+
+    def _check_sum(self, settings: SecureSumSettings) -> None:
+        if settings.mode.pairs and self.minimum_cohort != len(self.departments):
+            raise ValueError(
+                f"in the mode {settings.mode} every department takes part: "
+                "minimum_cohort must be their number"
+            )
+        if settings.witness in self.departments:
+            raise ValueError("the witness must not be one of the departments")
+        if settings.colluders >= self.minimum_cohort:
+            raise ValueError("colluders must be fewer than minimum_cohort")
+
+    @property
+    def averaging(self) -> TrainingSettings:
+        """Give the settings of federated averaging.
+
+        Raises:
+            UsageError: the study is trained with secure sums.
+        """
+        if self.training is None:
+            raise UsageError(f"the study {self.study} is trained with secure sums")
+        return self.training
+
+    @property
+    def summed(self) -> SecureSumSettings:
+        """Give the settings of the secure sum.
+
+        Raises:
+            UsageError: the study is trained with federated averaging.
+        """
+        if self.secure_sum is None:
+            raise UsageError(f"the study {self.study} is not trained with secure sums")
+        return self.secure_sum
+
+    @property
+    def parties(self) -> tuple[str, ...]:
+        """Give whose approval the study needs: its departments, and its witness if it has one."""
+        witness = self.secure_sum and self.secure_sum.witness
+        return (*self.departments, witness) if witness else self.departments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study(StudyDraft):
-    """A draft with its declared columns: what is proposed, hashed, approved and run.
+    """A draft with all that it refers to: what is proposed, hashed, approved and run.
 
-    `columns` are the variables in the draft's order, then the outcome.
+    Attributes:
+        columns: the declared variables in the draft's order, then the outcome.
+        code: digest of the program that may compute the answers (`protos.installed`).
+        roster: the identity keys of those who sum, and on which terms; with secure sums only.
     """
 
     __pydantic_config__ = STRICT
 
     columns: Annotated[tuple[StudyColumn, ...], Field(min_length=2, max_length=500)]
+    code: Hex64
+    roster: Roster | None = None
 
     def __post_init__(self) -> None:
         """Refuse columns that are not the named ones, and an outcome that has no classes."""
@@ -188,6 +282,33 @@ class Study(StudyDraft):
             raise ValueError("the outcome must be a column with categories")  # noqa: TRY004
         if self.columns[-1].missing is not None:
             raise ValueError("the outcome must not allow missing values")
+        self._check_roster()
+
+    def _check_roster(self) -> None:
+        if self.secure_sum is None or self.roster is None:
+            if self.secure_sum is not None or self.roster is not None:
+                raise ValueError("a roster belongs to the protection secure-sum, which needs one")
+            return
+        witness = self.roster.witness
+        terms = self.roster.mode, self.roster.minimum, self.roster.attempts, self.roster.colluders
+        asked = self.secure_sum
+        if (
+            {member.name for member in self.roster.members} != set(self.departments)
+            or (witness.name if witness else None) != asked.witness
+            or terms != (asked.mode, self.minimum_cohort, asked.attempts, asked.colluders)
+        ):
+            raise ValueError("the roster is not that of the departments and settings")
+
+    @property
+    def signed_roster(self) -> Roster:
+        """Give the roster, which every approval signs with the study.
+
+        Raises:
+            UsageError: the study is not trained with secure sums.
+        """
+        if self.roster is None:
+            raise UsageError(f"the study {self.study} is not trained with secure sums")
+        return self.roster
 
     @property
     def inputs(self) -> tuple[Variable, ...]:
@@ -208,61 +329,3 @@ class Study(StudyDraft):
     def digest(self) -> str:
         """Give the hash that departments approve: 64 hex digits over the whole study."""
         return documents.digest(self.canonical(), domain="study")
-
-
-def resolve(draft: StudyDraft, declarations: dict[str, Declaration | None]) -> Study:
-    """Give the study that `draft` describes, with the columns its departments declare.
-
-    `declarations` holds, per department of the draft, its declaration of the draft's dataset.
-
-    Raises:
-        InvalidDocumentError: a department or dataset is unknown, a variable is not declared, or
-            departments declare a column differently. Every problem is listed.
-    """
-    problems: list[FieldProblem] = []
-    chosen: dict[str, Variable] = {}
-    for department in draft.departments:
-        declaration = declarations.get(department)
-        if declaration is None:
-            text = f"{department} has not declared the dataset {draft.dataset}"
-            problems.append(FieldProblem(field="departments", problem=text))
-            continue
-        if draft.privacy.protection is Protection.NONE and not declaration.public:
-            text = f"{department} has not declared {draft.dataset} public"
-            problems.append(FieldProblem(field="privacy.protection", problem=text))
-        for name in (*draft.variables, draft.outcome):
-            column = declaration.column(name)
-            field = "outcome" if name == draft.outcome else f"variables.{name}"
-            if column is None:
-                text = f"{department} does not declare the column {name}"
-                problems.append(FieldProblem(field=field, problem=text))
-            elif not isinstance(column, NumericColumn | CategoryColumn):
-                text = (
-                    f"{name} is of type {column.type}, which no study reads: "
-                    "derive a number or a category from it in an analysis table"
-                )
-                problems.append(FieldProblem(field=field, problem=text))
-            elif not same_codes(chosen.setdefault(name, column), column):
-                text = f"{department} declares {name} with another type, bounds or categories"
-                problems.append(FieldProblem(field=field, problem=text))
-    what = f"the study {draft.study}"
-    if problems:
-        raise InvalidDocumentError(what, tuple(problems))
-    mapping = {item.name: getattr(draft, item.name) for item in fields(draft)}
-    mapping["columns"] = tuple(chosen[name] for name in (*draft.variables, draft.outcome))
-    return documents.read(Study, mapping, what=what)
-
-
-def same_codes(one: Column, other: Column) -> bool:
-    """Tell whether two variables encode alike; wording and sensitivity may differ."""
-    if (one.type, one.missing is None) != (other.type, other.missing is None):
-        return False
-    if isinstance(one, NumericColumn) and isinstance(other, NumericColumn):
-        return (one.minimum, one.maximum, one.edges) == (
-            other.minimum,
-            other.maximum,
-            other.edges,
-        )
-    if isinstance(one, CategoryColumn) and isinstance(other, CategoryColumn):
-        return one.categories == other.categories
-    return False

@@ -2,6 +2,7 @@
 
 import math
 
+from models.governance.roster import Mode
 from models.governance.study import Protection, Study
 from models.quantities import Delta
 from models.schema import Bilingual
@@ -69,16 +70,79 @@ def protection_in_words(study: Study, loss: float | None) -> Bilingual:
         )
     text, who = odds_in_words(loss, delta), _whose_rows(study)
     number, rare = round_up(loss), _thousands(delta)
+    summed = study.privacy.protection is Protection.SECURE_SUM
+    how, limits = (_SUMMED, against_whom(study)) if summed else (_LOCAL, Bilingual(en="", sv=""))
     return Bilingual(
         en=(
-            f"Each department added noise before anything left it. {who.en} are protected "
-            f"together: ε = {number}, δ = 1 in {rare}. {text.en}"
+            f"{how.en} {who.en} are protected together: ε = {number}, δ = 1 in {rare}. "
+            f"{text.en} {limits.en}".rstrip()
         ),
         sv=(
-            f"Varje förvaltning lade till brus innan något lämnade den. {who.sv} skyddas "
-            f"tillsammans: ε = {number.replace('.', ',')}, δ = 1 på {rare}. {text.sv}"
+            f"{how.sv} {who.sv} skyddas tillsammans: ε = {number.replace('.', ',')}, "
+            f"δ = 1 på {rare}. {text.sv} {limits.sv}".rstrip()
         ),
     )
+
+
+_LOCAL = Bilingual(
+    en="Each department added noise before anything left it.",
+    sv="Varje förvaltning lade till brus innan något lämnade den.",
+)
+_SUMMED = Bilingual(
+    en=(
+        "The departments' numbers were added up under masks, so that only their sums were seen, "
+        "and each department had added its share of the noise in them."
+    ),
+    sv=(
+        "Förvaltningarnas tal lades ihop under masker, så att bara summorna syntes, och varje "
+        "förvaltning hade lagt till sin del av bruset i dem."
+    ),
+)
+
+
+def against_whom(study: Study) -> Bilingual:
+    """Give whom the noise of a study's secure sums protects against, and whom not.
+
+    With t colluders the shares of all other departments make up the whole noise, so up to t of
+    them may subtract their own; of two departments each adds all of it. Without any, a department
+    that subtracts its own share is left with less than was promised.
+    """
+    roster = study.signed_roster
+    fewest = len(roster.members) if roster.mode.pairs else roster.minimum
+    most = max(roster.colluders, int(fewest == _PAIR))
+    witness = roster.witness.name if roster.mode is Mode.WITNESS and roster.witness else ""
+    return Bilingual(en=_against(most, witness), sv=_mot(most, witness))
+
+
+_PAIR = 2
+
+
+def _against(most: int, witness: str) -> str:
+    text = "This holds against everyone who sees the results, and against the coordinator"
+    if most:
+        many = "one department" if most == 1 else f"up to {most} departments"
+        text += f", also if {many} and the coordinator pool what they know"
+        limit = "more departments than that pool" if most == 1 else f"more than {most} pool"
+        text += f"; not if {limit} what they know"
+    else:
+        text += "; not against a department, which knows its own share of the noise"
+    if witness:
+        text += f". It also rests on {witness}, who must not give the masks to the coordinator"
+    return text + "."
+
+
+def _mot(most: int, witness: str) -> str:
+    text = "Detta gäller mot alla som ser resultaten, och mot samordnaren"
+    if most:
+        many = "en förvaltning" if most == 1 else f"upp till {most} förvaltningar"
+        text += f", också om {many} och samordnaren slår ihop vad de vet"
+        limit = "fler förvaltningar än så" if most == 1 else f"fler än {most}"
+        text += f"; inte om {limit} slår ihop vad de vet"
+    else:
+        text += "; inte mot en förvaltning, som ju känner sin egen del av bruset"
+    if witness:
+        text += f". Det vilar också på {witness}, som inte får ge maskerna till samordnaren"
+    return text + "."
 
 
 def _whose_rows(study: Study) -> Bilingual:

@@ -12,7 +12,7 @@ from models import documents
 from models.errors import InvalidDocumentError, UsageError
 from models.governance.step import Hex64
 from models.ledger.book import Book
-from models.ledger.entries import Key, Position, SignedHead
+from models.ledger.entries import Key, Position, SignedClosing, SignedHead
 from models.schema import STRICT
 
 Format = Literal["datalabbet/ledger/1"]
@@ -90,3 +90,12 @@ def last_head(text: str) -> SignedHead:
         "there is no signed head in the file",
         hint="Give an earlier export, or what `ledger show --output json` printed.",
     )
+
+
+def claimed_department(content: bytes) -> str | None:
+    """Give the department that an export says it is of, unverified: it tells which key to use."""
+    try:
+        mapping = json.loads(content.rstrip(b"\n").rpartition(b"\n")[2])
+        return documents.read(SignedClosing, mapping, what="the closing").closing.department
+    except (ValueError, RecursionError, InvalidDocumentError):
+        return None

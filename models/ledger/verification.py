@@ -9,6 +9,7 @@ from models.errors import AccountingError, InvalidDocumentError
 from models.ledger.book import Book, EntryError
 from models.ledger.entries import (
     Balance,
+    ChargeEntry,
     Closing,
     KeyEntry,
     SignedClosing,
@@ -33,12 +34,14 @@ class Verdict:
         closing: the signed closing, if everything is right.
         head: the newest signed head that was found right; `since` if nothing came after it.
         keys: fingerprints of the keys that signed, in order.
+        charges: those of the export, if everything is right.
     """
 
     problem: str | None
     closing: Closing | None
     head: SignedHead | None
     keys: tuple[str, ...]
+    charges: tuple[ChargeEntry, ...] = ()
 
 
 def verify(content: bytes, *, key: str, since: SignedHead | None = None) -> Verdict:
@@ -65,6 +68,7 @@ def verify(content: bytes, *, key: str, since: SignedHead | None = None) -> Verd
         closing=None if problem else reader.closing,
         head=reader.head,
         keys=tuple(reader.keys),
+        charges=() if problem else tuple(reader.charges),
     )
 
 
@@ -75,6 +79,7 @@ class _Reader:
         self.head: SignedHead | None = None
         self.closing: Closing | None = None
         self.keys: list[str] = []
+        self.charges: list[ChargeEntry] = []
         self._book = Book()
         self._key = key
         self._key_before: str | None = None
@@ -93,6 +98,8 @@ class _Reader:
                 raise EntryError("is not in canonical form")
             if isinstance(entry, KeyEntry):
                 self.keys.append(fingerprint(entry.public_key))
+            elif isinstance(entry, ChargeEntry):
+                self.charges.append(entry)
         elif line.startswith(b'{"head"'):
             self._at_head(_canonical(SignedHead, line, "a signed head"))
         else:

@@ -3,14 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 
-from models.governance.cost import Event, PrivacyCost, SampledGaussianEvent
+from models.governance.cost import Event, JointGaussianEvent, PrivacyCost, SampledGaussianEvent
 
 
 def counts(cost: PrivacyCost) -> Counter[Event]:
-    """Give how often each event occurs; a sampled one stands under its form of one step."""
+    """Give how often each event occurs; one with a count stands under its form of one step."""
     found: Counter[Event] = Counter()
     for event in cost.events:
-        if isinstance(event, SampledGaussianEvent):
+        if isinstance(event, SampledGaussianEvent | JointGaussianEvent):
             found[replace(event, count=1)] += event.count
         else:
             found[event] += 1
@@ -21,7 +21,7 @@ def counted(counts: Counter[Event]) -> PrivacyCost:
     """Give the cost of events that were counted (`counts`), in few events."""
     events: list[Event] = []
     for event, count in counts.items():
-        if isinstance(event, SampledGaussianEvent):
+        if isinstance(event, SampledGaussianEvent | JointGaussianEvent):
             events.append(replace(event, count=count))
         else:
             events.extend([event] * count)
@@ -29,7 +29,7 @@ def counted(counts: Counter[Event]) -> PrivacyCost:
 
 
 def merged(cost: PrivacyCost) -> PrivacyCost:
-    """Give the same cost in few events: equal sampled ones counted together, others as they are.
+    """Give the same cost in few events: equal ones that have a count are counted together.
 
     The order is that of first appearance; composition does not depend on it.
     """

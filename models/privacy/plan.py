@@ -101,7 +101,7 @@ def plan(study: Study) -> PrivacyPlan:
         UsageError: no reasonable noise keeps so small an ε over so many steps.
         AccountingError: δ is smaller than what can be accounted for.
     """
-    settings, training = study.privacy, study.training
+    settings, training = study.privacy, study.averaging
     noises: tuple[NoiseMultiplier | None, ...] = (None, None, None)
     departments = min(
         settings.departments_per_resident or len(study.departments), len(study.departments)
@@ -152,14 +152,15 @@ def check(
         (evaluation, allowed.whole_evaluation_cost(), "evaluation"),
     )
     for spent, whole, what in pairs:
-        if spent is not None and not _covers(whole, spent):
+        if spent is not None and not covers(whole, spent):
             raise BudgetExhaustedError(
                 f"the {what} of the study {study.study} may not be repeated: its ε is spent",
                 hint="a new study, with an ε of its own, is needed",
             )
 
 
-def _covers(whole: PrivacyCost, part: PrivacyCost) -> bool:
+def covers(whole: PrivacyCost, part: PrivacyCost) -> bool:
+    """Tell whether each event of `part` is one of `whole`, no more often."""
     if NonPrivateEvent() in whole.events:
         return all(isinstance(event, NonPrivateEvent) for event in part.events)
     left = accounting.counts(whole)

@@ -1,8 +1,8 @@
 """Noise that a cohort shares in a secure sum, and how far one resident can move such a sum.
 
 Every node adds integers and a share N_Z(0, s²) of its own; only the sum is seen. `carriers` of
-the shares are sure to be unknown to whoever looks (`models.secagg.roster.Roster.carriers`); of two
-nodes only one is, so each adds all of the noise.
+the shares are sure to be unknown to whoever looks (`Roster.carriers`, `models.governance.roster`);
+of two nodes only one is, so each adds all of the noise.
 
 Formal guarantee (`SharedNoise`): for a resident in up to m departments, of which each adds for it
 an integer vector of L2 norm at most 2^bits units *before* it rounds its own sum once
@@ -34,27 +34,19 @@ factor `log_gap` in the likelihoods. Proof, in three steps.
    by post-processing (`models.privacy.sampler`, domination). `noise` is its standard deviation over
    `reach`, rounded down.
 
-A resident in several departments. In the full batch all m contribute: one Gaussian event of noise
-`noise / m` (joint noise costs m times the parameter μ, not √m times). With independent Poisson
-samples at the nodes the number of contributions is Binomial(m, q): `MixtureGaussianEvent`. The
-vectors may differ and point anywhere; the loss is largest when they are parallel and of full
-length (Ganesh 2024, "Tight group-level DP guarantees for DP-SGD with sampling via mixture of
-Gaussians mechanisms"), which is the scalar mixture that `dp_accounting` composes.
+What `sums` of them cost a resident in several departments is a
+`models.governance.cost.JointGaussianEvent`; `models.privacy.accounting` says why.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
-
-from dp_accounting.pld import privacy_loss_distribution as pld
-from scipy import stats
+from typing import ClassVar
 
 from models.errors import AccountingError
-from models.governance.cost import Count, Event, GaussianEvent, PrivacyCost, SampledGaussianEvent
+from models.governance.cost import PrivacyCost
 from models.privacy import accounting
 from models.privacy.sampler import LARGEST_SCALE
-from models.quantities import Delta, NoiseMultiplier, Quantity, SamplingRate
+from models.quantities import Delta, NoiseMultiplier, Quantity
 from models.schema import STRICT
 
 MOST_BITS, FEWEST_BITS = 20, 10
@@ -68,35 +60,12 @@ _WIDENING = 16
 _INWARDS = 1 - 2.0**-40
 """Covers the floating-point error of a few operations, many times over."""
 
-_FINEST, _COARSEST = -18, -6
-"""Powers of two between which the discretisation of mixtures lies: some 0.2 % of ε."""
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class LogGap(Quantity):
     """The most by which a log-likelihood may differ from that of the mechanism accounted for."""
 
     closed: ClassVar[bool] = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MixtureGaussianEvent:
-    """`count` sums with joint noise over residents who are in up to `departments` departments.
-
-    Each department draws a Poisson sample of its own at rate `sampling`; `noise` is relative to
-    what one department can add for a resident.
-    """
-
-    __pydantic_config__ = STRICT
-
-    kind: Literal["mixture-gaussian"] = "mixture-gaussian"
-    sampling: SamplingRate
-    noise: NoiseMultiplier
-    departments: int
-    count: Count
-
-
-SharedEvent: TypeAlias = Event | MixtureGaussianEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,94 +137,14 @@ def _share(noise: NoiseMultiplier, *, reach: int, carriers: int) -> int:
     return math.ceil(math.sqrt(wanted) / _INWARDS)
 
 
-def event(
-    noise: NoiseMultiplier, *, sampling: SamplingRate, departments: int, count: int
-) -> SharedEvent:
-    """Give the event of `count` sums for a resident in up to `departments` departments.
+def epsilon(cost: PrivacyCost, *, delta: Delta, gap: LogGap) -> float:
+    """Give the ε of a cost with the difference `gap` to the mechanisms accounted for, rounded up.
 
-    `noise` as `SharedNoise.noise`: relative to one department.
-    """
-    if sampling.value < 1 and departments > 1:
-        return MixtureGaussianEvent(
-            sampling=sampling, noise=noise, departments=departments, count=count
-        )
-    jointly = NoiseMultiplier(noise.value / departments * _INWARDS) if departments > 1 else noise
-    return SampledGaussianEvent(sampling=sampling, noise=jointly, count=count)
-
-
-def epsilon(events: Sequence[SharedEvent], *, delta: Delta, gap: LogGap) -> float:
-    """Give the ε that all the events together cost a resident, under add or remove, rounded up.
-
-    Privacy loss distributions as in `models.privacy.accounting`; `gap` is charged as step 2 of
-    the module says. The events count every department already: there is no further factor.
+    As step 2 of the module says. Where every scale is that of a `SharedNoise`, the gap is far
+    below what `accounting.epsilon` rounds up by, and may be left out.
 
     Raises:
-        AccountingError: an event is of an unknown class, or δ is smaller than what is resolved.
+        AccountingError: see `accounting.epsilon`.
     """
     lowered = Delta(delta.value * math.exp(-gap.value) * _INWARDS)
-    mixtures = [item for item in events if isinstance(item, MixtureGaussianEvent)]
-    plain = tuple(item for item in events if not isinstance(item, MixtureGaussianEvent))
-    if not mixtures:
-        found = accounting.epsilon(PrivacyCost(events=plain), delta=lowered)
-    else:
-        found = accounting.read_off(_composed(mixtures, plain), delta=lowered)
-    return math.nextafter(found + 2 * gap.value, math.inf)
-
-
-def _composed(
-    mixtures: Sequence[MixtureGaussianEvent], plain: Sequence[Event]
-) -> pld.PrivacyLossDistribution:
-    precision = math.fsum(_precision(item) for item in plain)
-    interval = _interval(mixtures, precision)
-    total = pld.identity(value_discretization_interval=interval)
-    if precision:
-        total = total.compose(
-            pld.from_gaussian_mechanism(
-                1 / math.sqrt(precision), value_discretization_interval=interval
-            )
-        )
-    for item in mixtures:
-        part = pld.from_mixture_gaussian_mechanism(
-            item.noise.value,
-            sensitivities=[float(k) for k in range(item.departments + 1)],
-            sampling_probs=_chances(item),
-            value_discretization_interval=interval,
-        )
-        total = total.compose(part.self_compose(item.count))
-    return total
-
-
-def _precision(item: Event) -> float:
-    match item:
-        case GaussianEvent(noise=noise):
-            return 1 / noise.value**2
-        case SampledGaussianEvent(sampling=SamplingRate(1.0), noise=noise, count=count):
-            return count / noise.value**2
-        case _:
-            raise AccountingError(
-                f"the privacy event {type(item).__name__} does not go with sums over departments"
-            )
-
-
-def _chances(item: MixtureGaussianEvent) -> list[float]:
-    """Give the probability of 0, 1, ... contributions of one resident to a step."""
-    times = range(item.departments + 1)
-    found: list[float] = stats.binom.pmf(times, item.departments, item.sampling.value).tolist()
-    return [chance / math.fsum(found) for chance in found]
-
-
-def _interval(mixtures: Sequence[MixtureGaussianEvent], precision: float) -> float:
-    """Give the discretisation: about 1/8 of one part's root mean square loss; any is sound."""
-    variance, parts, longest = precision, 1 if precision else 0, 0.0
-    for item in mixtures:
-        chances, scale = _chances(item), item.noise.value
-        variance += item.count * math.fsum(
-            p * q * math.expm1(min(k * l / scale**2, 50.0))
-            for k, p in enumerate(chances)
-            for l, q in enumerate(chances)  # noqa: E741 - k and l as in the sum above
-        )
-        parts += item.count
-        tail = math.fsum(p * math.exp(min(9 * k / scale, 500.0)) for k, p in enumerate(chances))
-        longest = max(longest, math.log(tail))
-    wanted = max(math.sqrt(variance / parts) / 8, longest / 2**12)
-    return math.ldexp(1.0, min(max(math.floor(math.log2(wanted)), _FINEST), _COARSEST))
+    return math.nextafter(accounting.epsilon(cost, delta=lowered) + 2 * gap.value, math.inf)

@@ -4,7 +4,6 @@ Pure functions over frozen values, described for a second implementation in
 `docs/reference/secure-sum.md`:
 
     rings        integers modulo 2^32 and 2^64, and the bound under which a sum does not wrap
-    roster       who may take part, in which mode, with which minimum
     agreement    one signed X25519 key per member and run; the secrets that pairs share
     contexts     what one message is bound to; the port that keeps which contexts were used
     masks        the keystream of each pair

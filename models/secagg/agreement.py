@@ -21,11 +21,11 @@ from pydantic import Field
 
 from models import documents
 from models.errors import ProtocolViolationError, RefusedError
+from models.governance.roster import Roster
 from models.governance.step import Hex64
 from models.randomness import Entropy
 from models.schema import STRICT, Slug
 from models.secagg import signing
-from models.secagg.roster import Roster
 from models.secagg.signing import Run, Signature
 
 _DOMAIN = "secure-sum-offer"
@@ -92,6 +92,24 @@ class Offer:
 
     statement: OfferStatement
     signature: Signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offers:
+    """The offers of a run, as the coordinator carries them to everybody."""
+
+    __pydantic_config__ = STRICT
+
+    offers: Annotated[tuple[Offer, ...], Field(min_length=2, max_length=1001)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """A member's answer to the offers: the digest of the cohort that it agreed on."""
+
+    __pydantic_config__ = STRICT
+
+    cohort: Hex64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,16 +210,10 @@ def verify(
     pinned = roster.digest()
     found: dict[str, Keyed] = {}
     for item in offers:
-        said = item.statement
-        if (said.roster, said.study, said.run) != (pinned, study, run):
-            raise RefusedError("a key was offered for another roster, study or run")
-        what = f"the key offered by {said.member}"
-        key = roster.find(said.member).key
-        signing.verify(said, item.signature, key, domain=_DOMAIN, what=what)
-        if said.member in found:
-            raise RefusedError(f"{said.member} offers more than one key")
-        _exchange(_PROBE, said.key)
-        found[said.member] = Keyed(name=said.member, key=said.key)
+        member = keyed(roster, item, study=study, run=run)
+        if member.name in found:
+            raise RefusedError(f"{member.name} offers more than one key")
+        found[member.name] = member
     if len({member.key for member in found.values()}) != len(found):
         raise RefusedError("two members offer the same key")
     witness = found.pop(roster.witness.name, None) if roster.witness else None
@@ -212,6 +224,23 @@ def verify(
         raise RefusedError(f"the cohort has {len(found)} departments; {least} are the minimum")
     members = tuple(found[name] for name in sorted(found))
     return Cohort(roster=pinned, study=study, run=run, members=members, witness=witness)
+
+
+def keyed(roster: Roster, offer: Offer, *, study: str, run: int) -> Keyed:
+    """Give the member and the key of one offer, if 1, 2 and 4 of `verify` hold.
+
+    Raises:
+        RefusedError: 1 or 2 does not hold.
+        ProtocolViolationError: the key is not usable (4).
+    """
+    said = offer.statement
+    if (said.roster, said.study, said.run) != (roster.digest(), study, run):
+        raise RefusedError("a key was offered for another roster, study or run")
+    what = f"the key offered by {said.member}"
+    key = roster.find(said.member).key
+    signing.verify(said, offer.signature, key, domain=_DOMAIN, what=what)
+    _exchange(_PROBE, said.key)
+    return Keyed(name=said.member, key=said.key)
 
 
 def agree(

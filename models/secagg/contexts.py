@@ -14,7 +14,7 @@ from typing import Annotated, Final, NoReturn, final
 from pydantic import Field
 
 from models import documents
-from models.errors import RefusedError
+from models.errors import ContextUsedError, RefusedError
 from models.governance.step import Hex64
 from models.schema import STRICT, Slug
 from models.secagg.agreement import Agreement
@@ -23,10 +23,6 @@ from models.secagg.signing import Run
 
 StepName = Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,31}(/(0|[1-9][0-9]{0,8})){0,3}$")]
 """One secure sum of a run, such as `train/3/17`."""
-
-
-class ContextUsedError(RefusedError):
-    """This step and attempt were answered before; a new attempt is needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

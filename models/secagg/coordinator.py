@@ -13,13 +13,13 @@ here protects anybody from the coordinator; the checks keep mistakes and strange
 from dataclasses import dataclass, field, replace
 
 from models.errors import ProtocolViolationError, RefusedError
+from models.governance.roster import Roster
 from models.privacy.sampler import Integers
 from models.secagg import witness
 from models.secagg.agreement import Cohort
 from models.secagg.contexts import Context
 from models.secagg.node import Masked
 from models.secagg.rings import Words
-from models.secagg.roster import Roster
 from models.secagg.witness import MaskSum, SetRequest
 
 

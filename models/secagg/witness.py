@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
 from models.errors import ProtocolViolationError, RefusedError
+from models.governance.roster import Roster
 from models.governance.step import Hex64
 from models.schema import STRICT, Slug
 from models.secagg import contexts, masks, signing
 from models.secagg.agreement import Agreement
 from models.secagg.contexts import Context, Entry, Purpose, Receipt, StepName
 from models.secagg.masks import Mask
-from models.secagg.roster import Roster
 from models.secagg.signing import Run, Signature
 
 _DOMAIN = "secure-sum-set"

@@ -2,6 +2,7 @@
 
     terms      what a study asks for, as public numbers
     recipe     steps, clip and step size, without a look at data
+    search     the least noise that is enough
     plan       the terms with the noise that keeps them: sampler, clip, noise, events, sums
     steps      a node's integers and the coordinator's arithmetic under a plan
 

@@ -13,31 +13,32 @@ unknown to whoever looks. A resident trains or evaluates, never both, in all dep
 (`models.evaluation.holdout`), so each part is calibrated to the whole ε.
 """
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 
 from models.errors import AccountingError, BudgetExhaustedError, UsageError
 from models.evaluation import histograms
+from models.families.additive import Shape
+from models.families.network import NetworkSpec
+from models.governance.cost import JointGaussianEvent, PrivacyCost
 from models.privacy import sampler, shared_noise
 from models.privacy.sampler import Integers
-from models.privacy.shared_noise import LogGap, SharedEvent, SharedNoise
+from models.privacy.shared_noise import LogGap, SharedNoise
 from models.quantities import ClipNorm, Delta, NoiseMultiplier, NoiseVariance, SamplingRate
 from models.randomness import Entropy
 from models.schema import STRICT
 from models.secagg.rings import Ring, SumPlan
+from models.training import search
 from models.training.recipe import HISTOGRAM_SHARE, Recipe
 from models.training.terms import GaussianMu, Terms
 
 _MARGIN = 1e-6
 """Plans stay this part below ε, so that no machine's rounding finds them above it."""
 
+_NO_HISTOGRAM = "the training of a network has no histogram"
 _ALWAYS = SamplingRate(1.0)
-
-_MOST_TIMES = 1000
-"""The search for the noise ends here, as a multiple of where it begins."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ class TrainingPlan:
     Attributes:
         terms: what was agreed.
         recipe: steps, clip and step size.
-        histogram: integers and noise of the one histogram of levels and outcomes.
+        histogram: integers and noise of the one histogram of levels and outcomes; None for a
+            network, which needs none.
         gradient: the same for the sum of each step.
         evaluation: the same for the histogram of scores; None without held-out residents.
     """
@@ -56,7 +58,7 @@ class TrainingPlan:
 
     terms: Terms
     recipe: Recipe
-    histogram: SharedNoise
+    histogram: SharedNoise | None
     gradient: SharedNoise
     evaluation: SharedNoise | None
 
@@ -68,8 +70,11 @@ class TrainingPlan:
             SumMayWrapError: a sum may leave the ring.
             BudgetExhaustedError: the plan costs more than the ε of its terms.
         """
-        parts = [(self.histogram, self.terms.shape.counts)]
-        parts += [(self.gradient, self.terms.shape.weights)]
+        parts = [(self.gradient, self.terms.shape.weights)]
+        if (self.histogram is None) != isinstance(self.terms.shape, NetworkSpec):
+            raise UsageError("a histogram belongs to an additive model, and only there")
+        if self.histogram is not None:
+            parts += [(self.histogram, _additive(self.terms).counts)]
         if (self.evaluation is None) != (self.terms.holdout.value == 0):
             raise UsageError("an evaluation belongs to a plan with held-out residents, and only so")
         if self.evaluation is not None:
@@ -87,6 +92,15 @@ class TrainingPlan:
                     "of its terms"
                 )
 
+    @property
+    def sums(self) -> dict[str, SharedNoise]:
+        """Give the secure sums in their order, by step: histogram, `train/1`, ..., `evaluate`."""
+        found = {} if self.histogram is None else {"histogram": self.histogram}
+        found |= {f"train/{step}": self.gradient for step in range(1, self.recipe.steps + 1)}
+        if self.evaluation is not None:
+            found["evaluate"] = self.evaluation
+        return found
+
     def sum_plan(self, part: SharedNoise) -> SumPlan:
         """Give the public shape of the secure sum of one of the plan's parts.
 
@@ -98,7 +112,7 @@ class TrainingPlan:
     @property
     def histogram_bound(self) -> ClipNorm:
         """Give the norm of what a resident adds to the histogram of levels and outcomes."""
-        return ClipNorm(math.sqrt(self.terms.shape.columns + 1))
+        return ClipNorm(math.sqrt(_additive(self.terms).columns + 1))
 
     @property
     def evaluation_bound(self) -> ClipNorm:
@@ -110,10 +124,13 @@ class TrainingPlan:
         """Give the expected number of residents in a step: the public divisor of its sum."""
         return self.terms.training_residents * self.terms.sampling.value
 
-    def variance(self, part: SharedNoise, bound: ClipNorm) -> NoiseVariance:
-        """Give the variance of a coordinate of a sum when every node of the cohort answered."""
+    def variance(
+        self, part: SharedNoise, bound: ClipNorm, *, answered: int | None = None
+    ) -> NoiseVariance:
+        """Give the variance of a coordinate of a sum when so many nodes answered; None: all."""
         unit = math.ldexp(bound.value, -part.bits)
-        return NoiseVariance(self.terms.cohort * (part.scale * unit) ** 2)
+        nodes = self.terms.cohort if answered is None else answered
+        return NoiseVariance(nodes * (part.scale * unit) ** 2)
 
     def sample(self, population: int, *, entropy: Entropy) -> Integers:
         """Draw who of a node's residents is in a step: rising indices."""
@@ -121,19 +138,36 @@ class TrainingPlan:
             population=population, rate=self.terms.sampling, entropy=entropy
         )
 
-    def histogram_event(self) -> SharedEvent:
-        """Give what the histogram of levels and outcomes costs, asked for once."""
+    def histogram_event(self) -> JointGaussianEvent:
+        """Give what the histogram of levels and outcomes costs, asked for once.
+
+        Raises:
+            UsageError: the plan has none.
+        """
+        if self.histogram is None:
+            raise UsageError(_NO_HISTOGRAM)
         return _event(self.terms, self.histogram.noise, sampling=_ALWAYS, count=1)
 
-    def step_event(self) -> SharedEvent:
+    def step_event(self) -> JointGaussianEvent:
         """Give what one step costs, asked for once."""
         return _event(self.terms, self.gradient.noise, sampling=self.terms.sampling, count=1)
 
-    def training_events(self) -> tuple[SharedEvent, ...]:
-        """Give all that a training resident may be charged, spare attempts included."""
-        return _training(self.terms, self.recipe, self.histogram.noise, self.gradient.noise)
+    def evaluation_event(self) -> JointGaussianEvent:
+        """Give what the histogram of scores costs, asked for once.
 
-    def evaluation_events(self) -> tuple[SharedEvent, ...]:
+        Raises:
+            UsageError: nobody is held out under this plan.
+        """
+        if self.evaluation is None:
+            raise UsageError("nobody is held out for evaluation under this plan")
+        return _event(self.terms, self.evaluation.noise, sampling=_ALWAYS, count=1)
+
+    def training_events(self) -> tuple[JointGaussianEvent, ...]:
+        """Give all that a training resident may be charged, spare attempts included."""
+        first = None if self.histogram is None else self.histogram.noise
+        return _training(self.terms, self.recipe, first, self.gradient.noise)
+
+    def evaluation_events(self) -> tuple[JointGaussianEvent, ...]:
         """Give all that a held-out resident may be charged."""
         if self.evaluation is None:
             return ()
@@ -142,7 +176,7 @@ class TrainingPlan:
 
     def training_epsilon(self) -> float:
         """Give the ε of a training resident at the terms' δ, rounded up."""
-        gap = self.histogram.log_gap(self.terms.draws).value
+        gap = 0.0 if self.histogram is None else self.histogram.log_gap(self.terms.draws).value
         gap += self.gradient.log_gap(self.recipe.steps + self.terms.spare).value
         return _epsilon(self.training_events(), self.terms.delta, LogGap(gap))
 
@@ -163,7 +197,7 @@ def evaluation_length(classes: int) -> int:
 def make(terms: Terms) -> TrainingPlan:
     """Give the plan with the least noise, to four digits, that keeps the terms.
 
-    Pure: no data, no randomness. The histogram has 5 % of μ²; the steps have what is left.
+    Pure: no data, no randomness. A histogram has 5 % of μ²; the steps have what is left.
 
     Raises:
         UsageError: no reasonable noise keeps so small an ε.
@@ -172,12 +206,14 @@ def make(terms: Terms) -> TrainingPlan:
     """
     recipe = Recipe.of(terms)
     mu = GaussianMu.of(terms.epsilon, terms.delta).value
-    counts = terms.shape.counts
     whole = terms.departments * math.sqrt(terms.draws) / mu
-    histogram = _shared(NoiseMultiplier(whole / math.sqrt(HISTOGRAM_SHARE)), terms, counts)
+    histogram = None
+    if isinstance(terms.shape, Shape):
+        noise = NoiseMultiplier(whole / math.sqrt(HISTOGRAM_SHARE))
+        histogram = _shared(noise, terms, terms.shape.counts)
 
-    def cost(noise: NoiseMultiplier) -> tuple[SharedEvent, ...]:
-        return _training(terms, recipe, histogram.noise, noise)
+    def cost(noise: NoiseMultiplier) -> tuple[JointGaussianEvent, ...]:
+        return _training(terms, recipe, None if histogram is None else histogram.noise, noise)
 
     steps = recipe.steps + terms.spare
     spread = mu / (terms.departments * terms.sampling.value * math.sqrt(steps))
@@ -202,18 +238,26 @@ def make(terms: Terms) -> TrainingPlan:
 
 
 def _training(
-    terms: Terms, recipe: Recipe, histogram: NoiseMultiplier, step: NoiseMultiplier
-) -> tuple[SharedEvent, ...]:
-    return (
-        _event(terms, histogram, sampling=_ALWAYS, count=terms.draws),
-        _event(terms, step, sampling=terms.sampling, count=recipe.steps + terms.spare),
-    )
+    terms: Terms, recipe: Recipe, histogram: NoiseMultiplier | None, step: NoiseMultiplier
+) -> tuple[JointGaussianEvent, ...]:
+    steps = _event(terms, step, sampling=terms.sampling, count=recipe.steps + terms.spare)
+    if histogram is None:
+        return (steps,)
+    return (_event(terms, histogram, sampling=_ALWAYS, count=terms.draws), steps)
+
+
+def _additive(terms: Terms) -> Shape:
+    if not isinstance(terms.shape, Shape):
+        raise UsageError(_NO_HISTOGRAM)
+    return terms.shape
 
 
 def _event(
     terms: Terms, noise: NoiseMultiplier, *, sampling: SamplingRate, count: int
-) -> SharedEvent:
-    return shared_noise.event(noise, sampling=sampling, departments=terms.departments, count=count)
+) -> JointGaussianEvent:
+    return JointGaussianEvent(
+        sampling=sampling, noise=noise, departments=terms.departments, count=count
+    )
 
 
 def _shared(noise: NoiseMultiplier, terms: Terms, length: int) -> SharedNoise:
@@ -227,51 +271,17 @@ def _shared(noise: NoiseMultiplier, terms: Terms, length: int) -> SharedNoise:
 
 
 def _least(
-    cost: Callable[[NoiseMultiplier], tuple[SharedEvent, ...]], terms: Terms, *, start: float
+    cost: Callable[[NoiseMultiplier], tuple[JointGaussianEvent, ...]], terms: Terms, *, start: float
 ) -> NoiseMultiplier:
     """Give the least noise of four digits whose cost keeps ε, searching from `start`."""
-    unit = 10.0 ** (math.floor(math.log10(start)) - 3)
-    begin = math.ceil(start / unit)
 
-    @cache
-    def excess(index: int) -> float:
-        found = _epsilon(cost(NoiseMultiplier(index * unit)), terms.delta, LogGap(0.0))
+    def excess(noise: NoiseMultiplier) -> float:
+        found = _epsilon(cost(noise), terms.delta, LogGap(0.0))
         return math.log(found / (terms.epsilon.value * (1 - _MARGIN)))
 
-    fails, holds = _bracket(excess, begin)
-    for turn in itertools.count():
-        if holds - fails == 1:
-            break
-        middle = (fails + holds) // 2
-        if turn % 3 < 2 and fails:  # noqa: PLR2004 - mostly interpolate
-            slope = (excess(fails) - excess(holds)) / (holds - fails)
-            middle = fails + math.ceil(excess(fails) / slope)
-        middle = min(max(middle, fails + 1), holds - 1)
-        fails, holds = (fails, middle) if excess(middle) <= 0 else (middle, holds)
-    return NoiseMultiplier(holds * unit)
-
-
-def _bracket(excess: Callable[[int], float], begin: int) -> tuple[int, int]:
-    """Give one index that is too little, or 0, and a larger one that is enough."""
-    stride = 10
-    if excess(begin) <= 0:
-        low, high = max(0, begin - stride), begin
-        while low and excess(low) <= 0:
-            stride *= 2
-            low, high = max(0, low - stride), low
-        return low, high
-    low, high = begin, begin + stride
-    while excess(high) > 0:
-        stride *= 2
-        low, high = high, high + stride
-        if high > _MOST_TIMES * begin:
-            raise UsageError(
-                "no reasonable amount of noise keeps so small an ε over so many steps",
-                hint="raise ε, or lower the departments that one resident can be in",
-            )
-    return low, high
+    return search.least(excess, start=start)
 
 
 @lru_cache(maxsize=256)
-def _epsilon(events: tuple[SharedEvent, ...], delta: Delta, gap: LogGap) -> float:
-    return shared_noise.epsilon(events, delta=delta, gap=gap)
+def _epsilon(events: tuple[JointGaussianEvent, ...], delta: Delta, gap: LogGap) -> float:
+    return shared_noise.epsilon(PrivacyCost(events=events), delta=delta, gap=gap)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from models.errors import UsageError
 from models.families.additive import BINARY, Shape
+from models.families.network import NetworkSpec
 from models.quantities import Delta, Epsilon, Quantity, SamplingRate, Share
 from models.schema import STRICT
 
@@ -43,7 +44,7 @@ class Terms:
     Attributes:
         epsilon, delta: for one resident, all departments together.
         residents: of the whole cohort: a public number, or a noisy one that was paid for.
-        shape: of the model.
+        shape: of the model: additive on public bins, or a network.
         cohort: departments that take part.
         carriers: noise shares that surely protect a sum (`Roster.carriers(cohort)`).
         departments: the most departments of the cohort that one resident can be in.
@@ -57,7 +58,7 @@ class Terms:
     epsilon: Epsilon
     delta: Delta
     residents: int
-    shape: Shape
+    shape: Shape | NetworkSpec
     cohort: int
     carriers: int
     departments: int
@@ -79,8 +80,8 @@ class Terms:
             raise UsageError("a resident is in at least one department, at most in the cohort")
         if self.residents < 1 or self.spare < 0:
             raise UsageError("residents must be at least 1, spare steps at least 0")
-        if min(self.shape.levels, self.shape.columns) < 1 or self.shape.classes < BINARY:
-            raise UsageError("a model needs a column, a level and two classes")
+        if min(_sizes(self.shape)) < 1 or self.shape.classes < BINARY:
+            raise UsageError("a model needs an input, two classes, and no empty layer")
 
     @property
     def training_residents(self) -> float:
@@ -91,3 +92,9 @@ class Terms:
     def draws(self) -> int:
         """Give how often the histogram, and the evaluation, may be asked for."""
         return 1 + min(1, self.spare)
+
+
+def _sizes(shape: Shape | NetworkSpec) -> tuple[int, ...]:
+    if isinstance(shape, NetworkSpec):
+        return (shape.inputs, *shape.hidden)
+    return (shape.levels, shape.columns)

@@ -6,6 +6,7 @@ of this module fails first when Flower changes.
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -17,11 +18,16 @@ from google.protobuf.message import DecodeError
 from models.errors import ProtocolViolationError, RefusedError
 from models.governance.answers import Fault
 
-ACCEPTED = frozenset({"train", "evaluate"})
-"""The message types a node answers. Flower also knows `query` and `system`: both are refused."""
-
 # Flower logs several coloured lines per message, and reasons of errors; we log for ourselves.
 logging.getLogger("flwr").setLevel(logging.CRITICAL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A ClientApp, and the message types that reach it: all others are refused."""
+
+    app: ClientApp
+    accepted: frozenset[str]
 
 
 def context_of(run_id: int, node_id: int) -> Context:
@@ -32,9 +38,9 @@ def context_of(run_id: int, node_id: int) -> Context:
 
 
 def answer(
-    app: ClientApp, context: Context, data: bytes, *, failed: Callable[[Exception], None]
+    served: Served, context: Context, data: bytes, *, failed: Callable[[Exception], None]
 ) -> bytes:
-    """Give the serialised reply of the installed `app` to a serialised message.
+    """Give the serialised reply of the installed app to a serialised message.
 
     A step that is not done is answered with a fixed sentence; the error itself goes to
     `failed`, at this node only.
@@ -45,7 +51,7 @@ def answer(
     """
     message = _parse(data, context.run_id)
     try:
-        reply = _handle(app, context, message)
+        reply = _handle(served, context, message)
     except Exception as error:  # noqa: BLE001 - whatever it is, its text may quote a record
         failed(error)
         fault = Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, Fault.of(error).value)
@@ -53,10 +59,10 @@ def answer(
     return bytes(message_to_proto(reply).SerializeToString())
 
 
-def _handle(app: ClientApp, context: Context, message: Message) -> Message:
-    if message.metadata.message_type not in ACCEPTED or not message.has_content():
-        raise RefusedError("the message is neither a training nor an evaluation step")
-    return app(message, context)
+def _handle(served: Served, context: Context, message: Message) -> Message:
+    if message.metadata.message_type not in served.accepted or not message.has_content():
+        raise RefusedError("the message is none that this node answers in this run")
+    return served.app(message, context)
 
 
 def _parse(data: bytes, run_id: int) -> Message:

@@ -3,9 +3,15 @@
 from collections.abc import Callable
 
 from models.governance.study import Study
-from node.flower.adapter import answer, context_of
-from node.flower.client_app import client_app, message_limit
+from node.flower import client_app as averaging
+from node.flower import sum_app as summing
+from node.flower.adapter import Served, answer, context_of
 from node.gate.steps import Steps
+from node.gate.sums import Sums
+from node.gate.witness import Witness
+
+Work = Steps | Sums | Witness
+"""What a node does in a run: it follows from the approved study, and from who the node is."""
 
 
 class RunWork:
@@ -17,15 +23,16 @@ class RunWork:
         study: Study,
         run_id: int,
         node_id: int,
-        steps: Steps,
+        steps: Work,
         failed: Callable[[Exception], None],
     ) -> None:
         """Make the run's ClientApp and context; `failed` hears why a step was not done."""
-        self._app = client_app(steps)
+        self._served = _served(steps)
         self._context = context_of(run_id, node_id)
         self._steps = steps
         self._failed = failed
-        self._limit = message_limit(study)
+        limit = averaging.message_limit if isinstance(steps, Steps) else summing.message_limit
+        self._limit = limit(study)
 
     @property
     def limit(self) -> int:
@@ -34,8 +41,18 @@ class RunWork:
 
     def answer(self, data: bytes) -> bytes:
         """Give the reply to a message; see `node.flower.adapter.answer`."""
-        return answer(self._app, self._context, data, failed=self._failed)
+        return answer(self._served, self._context, data, failed=self._failed)
 
     def close(self) -> None:
         """Remove what was prepared from the records."""
         self._steps.close()
+
+
+def _served(work: Work) -> Served:
+    match work:
+        case Steps():
+            return Served(app=averaging.client_app(work), accepted=averaging.ACCEPTED)
+        case Sums():
+            return Served(app=summing.sum_app(work), accepted=summing.FOR_DEPARTMENTS)
+        case Witness():
+            return Served(app=summing.witness_app(work), accepted=summing.FOR_WITNESSES)

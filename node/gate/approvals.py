@@ -16,6 +16,8 @@ from node.ledger.journal import Journal
 from node.ledger.tables import DECISIONS, decision_entry
 from protos.codec import read_json
 
+_REMEMBERED = 64
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalDecision:
@@ -50,6 +52,9 @@ class Approvals:
         self._department = department
         self._key = key
         self._now = now
+        # What was verified once is not again: the same bytes under the same key stay signed. It
+        # is asked for at every step, and reading a study takes longer than all else there.
+        self._verified: dict[tuple[str, bytes, bytes], tuple[Study, Approval]] = {}
         with self._database.write() as connection:
             for statement in DECISIONS:
                 connection.execute(statement)
@@ -111,7 +116,11 @@ class Approvals:
         return tuple((row[0], self._read(row[1], row[2], row[3], None)) for row in rows)
 
     def approved(self, study: str) -> Study:
-        """Give the study (named by its hash) that the steward approved.
+        """Give the study (named by its hash) that the steward approved. Raises as `approval`."""
+        return self.approval(study).study
+
+    def approval(self, study: str) -> LocalDecision:
+        """Give the steward's yes to a study (named by its hash).
 
         Raises:
             RefusedError: it was not approved here, was refused, or what is stored was changed.
@@ -133,7 +142,7 @@ class Approvals:
                 f"the newest decision on the study {study[:12]} is not the one in the ledger",
                 hint="The node's database was changed. Restore it, then decide again.",
             )
-        return decision.study
+        return decision
 
     def _newest(self, connection: Connection, study: str) -> LocalDecision | None:
         row = connection.execute(
@@ -146,13 +155,18 @@ class Approvals:
     def _read(
         self, study: str, document: bytes, approval: bytes, submitted_at: str | None
     ) -> LocalDecision:
-        decision = LocalDecision(
-            study=read_json(Study, document, what="the stored study"),
-            approval=read_json(Approval, approval, what="the stored approval"),
-            submitted=submitted_at is not None,
-        )
-        self._verify(decision.study, study, decision.approval)
-        return decision
+        key = study, document, approval
+        found = self._verified.get(key)
+        if found is None:
+            found = (
+                read_json(Study, document, what="the stored study"),
+                read_json(Approval, approval, what="the stored approval"),
+            )
+            self._verify(found[0], study, found[1])
+            if len(self._verified) >= _REMEMBERED:
+                self._verified.clear()
+            self._verified[key] = found
+        return LocalDecision(study=found[0], approval=found[1], submitted=submitted_at is not None)
 
     def _verify(self, study: Study, study_hash: str, approval: Approval) -> None:
         """Refuse a decision that is not ours, not on this study, or not signed by our key."""

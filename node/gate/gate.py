@@ -1,16 +1,23 @@
 """The node decides: every step passes here before anything is charged or any record is read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from models.errors import ProtocolViolationError, RefusedError
+from models.errors import DatalabbetError, ProtocolViolationError, RefusedError
+from models.governance.approval import Decision
+from models.governance.resolution import same_codes
 from models.governance.step import StepKey
-from models.governance.study import Protection, Study, same_codes
+from models.governance.study import Protection, Study
 from models.quantities import Epsilon
 from models.schema import Declaration
+from models.training import kinds
+from models.training.kinds import Leaving, Values
+from node.gate import peers
 from node.gate.approvals import Approvals
+from node.gate.switch import Stop
 from node.ledger.ledger import Subject
 from node.ledger.tables import POPULATION
+from protos.installed import short
 
 Declarations = Callable[[], Mapping[str, Declaration]]
 PER_STUDY = Epsilon(4.0)
@@ -24,72 +31,119 @@ class Policy:
     Attributes:
         minimum_cohort: the fewest departments that a study's round may go on with. The noise of
             `local-noise` protects each department's answer alone, so 2 is enough for it.
+        minimum_summed: the same for secure sums. A sum over two tells each of them what the
+            other one added, but for that one's noise.
         per_study: the largest ε that a study on data that is not public may ask for.
         populations: by dataset, whom it is about, where that is not the department's residents.
+        peers: by name, the identity key (or its fingerprint) that was compared with the member.
     """
 
     minimum_cohort: int = 2
+    minimum_summed: int = 3
     per_study: Epsilon = PER_STUDY
     populations: Mapping[str, str] = field(default_factory=dict)
+    peers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """What would leave in a study, with the hashes that do not need to be taken at every step."""
+
+    leaving: Leaving
+    digest: str
+    hashes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Own:
+    """What a node is: its name, its identity key (raw, in hex), and the program it runs."""
+
+    department: str
+    identity: str
+    code: str
 
 
 class Gate:
-    """The rules of one node. It has no way round itself: the coordinator is never asked."""
+    """The rules of one node. It has no way round itself: the coordinator is never asked.
+
+    Formal guarantee: a study is open only while the stop switch is not set, this very program is
+    the one that the study names, the steward's newest decision is a yes to exactly this study and
+    to exactly the description of messages that this program derives from it, and nothing stands
+    against it by declaration, policy or keys. A message that passed `leave` is of a kind so
+    described (`models.training.leaving`), and the switch was not set when it passed.
+    """
 
     def __init__(
-        self, *, department: str, approvals: Approvals, declarations: Declarations, policy: Policy
+        self,
+        *,
+        own: Own,
+        approvals: Approvals,
+        declarations: Declarations,
+        policy: Policy,
+        stopped: Callable[[], Stop | None],
     ) -> None:
-        """Keep the department, its approvals, where its declarations are read, and its policy."""
-        self._department = department
+        """Keep what decides; `declarations` and `stopped` are read anew for every step."""
+        self._own = own
         self._approvals = approvals
         self._declarations = declarations
         self._policy = policy
+        self._stopped = stopped
+        self._opened: dict[Study, _Shown] = {}
 
     def objections(self, study: Study) -> tuple[str, ...]:
         """Give what stands against the study here, in sentences; nothing if it may be approved."""
-        found = []
-        if self._department not in study.departments:
-            found.append("it does not name this department")
-        if study.minimum_cohort < self._policy.minimum_cohort:
-            found.append(
-                f"it goes on with {study.minimum_cohort} departments; "
-                f"this node asks for at least {self._policy.minimum_cohort}"
-            )
-        declaration = self._declarations().get(study.dataset)
-        if declaration is None:
-            found.append(f"the dataset {study.dataset} is not declared at this node")
+        yes = (
+            decision.study
+            for decision in self._approvals.all()
+            if decision.approval.statement.decision is Decision.APPROVED
+        )
+        found = [*self._standing(study)]
+        found += peers.changed(study, earlier=yes, pinned=self._policy.peers)
+        if found:
             return tuple(found)
-        if study.privacy.protection is Protection.NONE and not declaration.public:
-            found.append(
-                f"it asks for no noise, and the dataset {study.dataset} is not declared public"
-            )
-        asked = study.privacy.epsilon
-        if asked is not None and asked > self._policy.per_study and not declaration.public:
-            found.append(
-                f"it asks for an ε of {asked.value:g}; "
-                f"this node allows a study at most {self._policy.per_study.value:g}"
-            )
-        for column in study.columns:
-            own = declaration.column(column.name)
-            if own is None:
-                found.append(f"the column {column.name} is not declared at this node")
-            elif not same_codes(own, column):
-                found.append(f"the column {column.name} is declared otherwise at this node")
-        return tuple(found)
+        try:
+            self.leaving(study)
+        except DatalabbetError as error:
+            return (f"what would leave cannot be described: {error.message}",)
+        return ()
+
+    def leaving(self, study: Study) -> Leaving:
+        """Give what would leave this node in the study. Raises as `leaving.describe`."""
+        return _described(study, witness=self._witnesses(study))
+
+    def minimum(self, study: Study) -> int:
+        """Give the fewest departments with which this node takes part in the study."""
+        return (
+            self._policy.minimum_cohort if study.secure_sum is None else self._policy.minimum_summed
+        )
 
     def open(self, study_hash: str) -> Study:
         """Give the study, if the steward approved it and nothing stands against it now.
 
         Raises:
-            RefusedError: not approved here, or the declaration or the policy says no.
+            RefusedError: not approved here, or the declaration or the policy says no, or the node
+                is stopped, or it would send something else than what was approved.
         """
-        study = self._approvals.approved(study_hash)
-        objections = self.objections(study)
-        if objections:
+        self._go()
+        decision = self._approvals.approval(study_hash)
+        study = decision.study
+        before = self._opened.pop(study, None)
+        against = tuple(self._standing(study))
+        if against:
             raise RefusedError(
-                f"the study {study.study} is refused at this node: {'; '.join(objections)}",
-                hint="A changed declaration needs a new study and a new approval.",
+                f"the study {study.study} is refused at this node: {'; '.join(against)}",
+                hint="A changed declaration, program or key needs a new study and a new approval.",
             )
+        described, approved = self._shown(study, before), decision.approval.statement.preview
+        # Approvals from before there were previews hold for what could be approved then.
+        older = approved is None and study.secure_sum is None
+        if approved != described.digest and not older:
+            raise RefusedError(
+                f"in the study {study.study} this version of the program would send something "
+                "else than what was approved",
+                hint="Read `datalabbet-node preview STUDY`, and approve the study again.",
+            )
+        self._opened[study] = described
         return study
 
     def subject(self, study: Study) -> Subject:
@@ -109,12 +163,102 @@ class Gate:
 
         Raises:
             RefusedError: as in `open`, or the approved study is not the one at work.
-            ProtocolViolationError: the study has no such round.
+            ProtocolViolationError: the study has no such step.
         """
         if self.open(step.study) != study:
             raise RefusedError("the study at work is not the approved one")
-        kind, _, number = step.step.partition("/")
-        if kind == "train" and int(number) > study.training.rounds:
+        # The witness sends nothing but masks, for the steps that the departments have.
+        found = _described(study).find(step.step)
+        number = step.step.partition("/")[2]
+        if not found:
+            raise ProtocolViolationError(f"the study {study.study} has no step {step.step}")
+        if number and int(number) > found[0].numbers:
+            what = "rounds" if study.secure_sum is None else "steps"
             raise ProtocolViolationError(
-                f"the study {study.study} has {study.training.rounds} rounds, not {number}"
+                f"the study {study.study} has {found[0].numbers} {what}, not {number}"
             )
+
+    def leave(self, study: Study, step: str, values: Values, *, scale: int | None = None) -> None:
+        """Let a message leave, or raise. Every answer passes here last, a repeated one too.
+
+        Args:
+            study: at work.
+            step: as `StepKey` names it; `offer`, `join` or `masks`.
+            values: all that the message holds: arrays, and documents as bytes.
+            scale: of the noise that it was made with, if it is part of a secure sum.
+
+        Raises:
+            RefusedError: it is not of a kind that was approved, or the node is stopped.
+        """
+        self._go()
+        approved = self._opened.get(study)
+        if approved is None:  # answered from memory by a program that began anew
+            self.open(study.digest())
+            approved = self._opened[study]
+        kinds.check(approved.leaving, step, values, scale=scale, hashes=approved.hashes)
+
+    def _go(self) -> None:
+        stop = self._stopped()
+        if stop is not None:
+            raise RefusedError(
+                f"this node is stopped {stop}".rstrip(),
+                hint="Its department stopped it; `datalabbet-node resume` lets it work again.",
+            )
+
+    def _shown(self, study: Study, before: _Shown | None) -> _Shown:
+        leaving = self.leaving(study)
+        if before is not None and before.leaving is leaving:
+            return before
+        return _Shown(leaving=leaving, digest=leaving.digest(), hashes=leaving.hashes())
+
+    def _witnesses(self, study: Study) -> bool:
+        settings = study.secure_sum
+        return settings is not None and settings.witness == self._own.department
+
+    def _standing(self, study: Study) -> Iterator[str]:
+        """Give what stands against the study at any time, before or after its approval."""
+        own, policy = self._own, self._policy
+        if own.department not in study.parties:
+            yield "it does not name this department"
+        if study.code != own.code:
+            yield (
+                f"it was made for the program {short(study.code)}, and this node runs "
+                f"{short(own.code)}: it must be proposed with the version that all its "
+                "departments run (`datalabbet-node code` prints this node's)"
+            )
+        if study.minimum_cohort < self.minimum(study):
+            yield (
+                f"it goes on with {study.minimum_cohort} departments; "
+                f"this node asks for at least {self.minimum(study)}"
+            )
+        yield from peers.objections(
+            study, me=own.department, identity=own.identity, pinned=policy.peers
+        )
+        if not self._witnesses(study):  # which has no records
+            yield from self._about_data(study)
+
+    def _about_data(self, study: Study) -> Iterator[str]:
+        declaration = self._declarations().get(study.dataset)
+        if declaration is None:
+            yield f"the dataset {study.dataset} is not declared at this node"
+            return
+        if study.privacy.protection is Protection.NONE and not declaration.public:
+            yield f"it asks for no noise, and the dataset {study.dataset} is not declared public"
+        asked = study.privacy.epsilon
+        if asked is not None and asked > self._policy.per_study and not declaration.public:
+            yield (
+                f"it asks for an ε of {asked.value:g}; "
+                f"this node allows a study at most {self._policy.per_study.value:g}"
+            )
+        for column in study.columns:
+            own = declaration.column(column.name)
+            if own is None:
+                yield f"the column {column.name} is not declared at this node"
+            elif not same_codes(own, column):
+                yield f"the column {column.name} is declared otherwise at this node"
+
+
+def _described(study: Study, *, witness: bool = False) -> Leaving:
+    from models.training.leaving import describe  # noqa: PLC0415 - opens the accountant's libraries
+
+    return describe(study, witness=witness)

@@ -1,9 +1,14 @@
 """What a steward is asked to approve, in words: read before the signature, not after."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from models.governance.study import Protection, Study
 from models.governance.words import copies, odds_in_words
+from models.training.kinds import DOCUMENT, Kind, Leaving, Noise
+
+if TYPE_CHECKING:
+    from models.training.plan import TrainingPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +26,7 @@ def preview(study: Study) -> tuple[Point, ...]:
     lines = (
         ("study", f"{study.study}: {study.title.en} / {study.title.sv}"),
         ("hash", study.digest()),
+        ("program", study.code),
         ("purpose", f"{study.purpose.en} / {study.purpose.sv}"),
         ("legal basis", f"GDPR article 6.1 {basis.article_6}{article_9}; {basis.provision}"),
         ("contact", study.contact),
@@ -38,14 +44,27 @@ def preview(study: Study) -> tuple[Point, ...]:
 
 def method(study: Study) -> str:
     """Give what is computed, in words."""
-    training, privacy = study.training, study.privacy
     hidden = f" with hidden layers {study.model.hidden}" if study.model.hidden else ""
     bins = f" on {study.model.bins} bins" if study.model.bins else ""
+    spare = study.privacy.spare_rounds
+    if study.secure_sum is None:
+        training = study.averaging
+        how = (
+            f"{training.strategy}, {training.rounds} rounds of {training.steps} steps (and {spare} "
+            f"to repeat after a crash), residents sampled at {training.sampling_rate.value:g}, "
+            f"learning rate {training.learning_rate:g}"
+        )
+    else:
+        plan = _plan(study)
+        how = (
+            f"{plan.recipe.steps} steps of descent, each a secure sum over the departments (and "
+            f"{spare} to repeat after a failure), residents sampled at "
+            f"{plan.terms.sampling.value:g}, first step size {plan.recipe.rate:.3g}; scaled to "
+            f"{plan.terms.residents} residents in all departments together"
+        )
     return (
-        f"{study.model.family}{hidden}{bins}, {training.strategy}, {training.rounds} rounds of "
-        f"{training.steps} steps (and {privacy.spare_rounds} to repeat after a crash), residents "
-        f"sampled at {training.sampling_rate.value:g}, learning rate {training.learning_rate:g}; "
-        f"{privacy.holdout.value:.0%} of the residents set aside for evaluation"
+        f"{study.model.family}{hidden}{bins}, {how}; "
+        f"{study.privacy.holdout.value:.0%} of the residents set aside for evaluation"
     )
 
 
@@ -55,25 +74,115 @@ def protection(study: Study) -> str:
     if settings.protection is Protection.NONE or settings.epsilon is None or settings.delta is None:
         return "none: no noise is added. Allowed only for data that you declared public."
     departments = copies(study)
+    if study.secure_sum is None:
+        how = (
+            f"a resident's gradient is clipped to {settings.bound.value:g} and noise is added at "
+            "this node before anything leaves it"
+        )
+    else:
+        how = _summed(study)
     return (
-        f"a resident's gradient is clipped to {settings.clip.value:g} and noise is added at this "
-        f"node before anything leaves it; epsilon "
-        f"{settings.epsilon.value:g}, delta {settings.delta.value:g} for one resident with all "
-        f"rows, in up to {departments} of the departments. "
+        f"{how}; epsilon {settings.epsilon.value:g}, delta {settings.delta.value:g} for one "
+        f"resident with all rows, in up to {departments} of the departments. "
         f"{odds_in_words(settings.epsilon.value, settings.delta).en}"
     )
 
 
-def leaves(study: Study) -> str:
-    """Give what leaves the department, and what does not."""
-    training = study.training
-    noise = "" if study.privacy.protection is Protection.NONE else "noisy "
-    weight = (
-        "a constant weight" if training.weights == "equal" else f"one {noise}count of residents"
-    )
-    end = f"; at the end {noise}histograms of the model's scores on residents set aside"
+def _summed(study: Study) -> str:
+    settings, clip = study.summed, _plan(study).recipe.clip.value
+    masked = {
+        "pairwise": "masks that each pair of departments shares",
+        "witness": f"a mask that each department shares with the witness {settings.witness}",
+        "both": f"masks of each pair of departments and of the witness {settings.witness}",
+    }[settings.mode.value]
     return (
-        f"per round the {noise}parameters of the model and {weight}"
-        f"{end if study.privacy.holdout.value else ''}. No record, no resident's id, no value of "
-        f"a single resident."
+        f"a resident's gradient is clipped to {clip:g}; this node adds its share of the noise and "
+        f"hides what it sends under {masked}, so that nobody sees more than the noisy sum; the "
+        f"noise is enough even if {settings.colluders} of the departments tell the coordinator "
+        "all they know"
+    )
+
+
+def leaves(study: Study) -> str:
+    """Give what leaves the department, and what does not, in one sentence each."""
+    end = f"; at the end {_noisy(study)}histograms of the model's scores on residents set aside"
+    end = end if study.privacy.holdout.value else ""
+    if study.secure_sum is not None:
+        what = (
+            "masked integers that are only good in a sum over the departments: per step the noisy "
+            f"sum of the residents' gradients, once a histogram of levels and outcomes{end}"
+        )
+    else:
+        equal = study.averaging.weights == "equal"
+        weight = "a constant weight" if equal else f"one {_noisy(study)}count of residents"
+        what = f"per round the {_noisy(study)}parameters of the model and {weight}{end}"
+    return f"{what}. No record, no resident's id, no value of a single resident."
+
+
+def _noisy(study: Study) -> str:
+    return "" if study.privacy.protection is Protection.NONE else "noisy "
+
+
+def _plan(study: Study) -> "TrainingPlan":
+    from models.training.studies import training_plan  # noqa: PLC0415 - see `node.gate.gate`
+
+    return training_plan(study)
+
+
+MESSAGES = ("message", "most often", "holds", "noise and bound")
+
+
+def messages(leaving: Leaving) -> tuple[tuple[str, str, str, str], ...]:
+    """Give the rows of a table under `MESSAGES`: exactly what would leave."""
+    return tuple((_named(kind), _often(kind), _held(kind), _hidden(kind)) for kind in leaving.kinds)
+
+
+def meanings(leaving: Leaving) -> tuple[str, ...]:
+    """Give what each message says, in the order of the table."""
+    return tuple(f"{_named(kind)}: {kind.meaning}" for kind in leaving.kinds)
+
+
+def short(leaving: Leaving) -> str:
+    """Give all that would leave in one line, under its hash."""
+    kinds = "; ".join(f"{_named(kind)} {_often(kind)}: {_held(kind)}" for kind in leaving.kinds)
+    return f"{leaving.digest()} ({kinds})"
+
+
+def _named(kind: Kind) -> str:
+    return f"{kind.step}/1..{kind.numbers}" if kind.numbers > 1 else kind.step
+
+
+def _often(kind: Kind) -> str:
+    return "when asked" if kind.times is None else f"{kind.times} times"
+
+
+def _held(kind: Kind) -> str:
+    return ", ".join(
+        f"{form.name} (document, at most {form.shape[0] >> 10} KiB)"
+        if form.dtype == DOCUMENT
+        else f"{form.name} {form.dtype} [{' x '.join(map(str, form.shape)) or 'one number'}]"
+        for form in kind.arrays
+    )
+
+
+def _hidden(kind: Kind) -> str:
+    if not kind.noise:
+        return "nothing of a resident"
+    text = "; ".join(_noise(noise) for noise in kind.noise)
+    if kind.scale is None:
+        return text
+    return (
+        f"{text}; in integers: 2^{kind.bits} are one bound, own value cut to {kind.largest}, "
+        f"own noise of standard deviation {kind.scale}"
+    )
+
+
+def _noise(noise: Noise) -> str:
+    sampled = f", sampled at {noise.sampling.value:g}" if noise.sampling.value < 1 else ""
+    count = f", {noise.count} of them in a message" if noise.count > 1 else ""
+    if noise.multiplier is None:
+        return f"none on {noise.about}{sampled}{count}"
+    return (
+        f"{noise.multiplier.value:.4g} x the bound {noise.bound.value:.4g} of one resident, on "
+        f"{noise.about}{sampled}{count}"
     )

@@ -147,6 +147,7 @@ class Steps:
             if stored is None:
                 raise StorageError(f"the answer to the step {step} was not kept")
         values: Values = load(stored)
+        self._gate.leave(self.study, step.step, values)
         return values
 
     def _release(

@@ -36,6 +36,8 @@ class Database:
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")
             self._connection.execute("PRAGMA foreign_keys=ON")
+            # Else "INSERT OR REPLACE" would delete rows past the triggers that forbid it.
+            self._connection.execute("PRAGMA recursive_triggers=ON")
         except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from None
 

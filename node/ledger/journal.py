@@ -28,7 +28,7 @@ from models.ledger.entries import (
     signed_by,
 )
 from node.ledger.database import Database
-from node.ledger.tables import make
+from node.ledger.tables import CONTEXTS, make
 from protos.codec import read_json
 
 
@@ -81,11 +81,15 @@ class Journal:
                     number=0, at=now(), department=owner.department, public_key=self.public_key
                 )
                 self._write(connection, (own, *entries))
+            for statement in CONTEXTS:
+                connection.execute(statement)
 
     def append(
         self, connection: Connection, *entries: LimitsEntry | DecisionEntry | ChargeEntry
-    ) -> None:
-        """Put entries at the end, in the transaction that is open; their numbers are set here.
+    ) -> int:
+        """Put entries at the end, in the transaction that is open; give the last one's number.
+
+        The numbers are set here.
 
         Raises:
             RefusedError: the ledger has passed to another key since it was opened.
@@ -97,7 +101,16 @@ class Journal:
                 "the node's identity key was changed while it ran",
                 hint="Start the node again: it then signs with the key that is in force.",
             )
-        self._write(connection, entries)
+        return self._write(connection, entries)
+
+    def take_in(self) -> None:
+        """Read what has become durable: if it is cut off later, it is missed.
+
+        Raises:
+            StorageError: what lies there is not what was signed.
+        """
+        with self.database.read() as connection:
+            self.book(connection)
 
     def book(self, connection: Connection) -> Book:
         """Give the ledger as it was when the open transaction began; read it, change nothing.
@@ -182,8 +195,11 @@ class Journal:
         self,
         connection: Connection,
         entries: Sequence[KeyEntry | LimitsEntry | DecisionEntry | ChargeEntry],
-    ) -> None:
-        """Insert entries and their head. The book takes them in when they are durable: later."""
+    ) -> int:
+        """Insert entries and their head; give the number of the last.
+
+        The book takes them in when they are durable: later.
+        """
         tree = self._book.tree
         for entry in entries:
             content = documents.write(replace(entry, number=tree.size))
@@ -198,3 +214,4 @@ class Journal:
             "INSERT INTO heads (size, document) VALUES (?, ?)",
             (tree.size, documents.write(signed).decode()),
         )
+        return tree.size - 1

@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection
 
-from models.errors import ProtocolViolationError
+from models.errors import ProtocolViolationError, StorageError
 from models.governance.cost import PrivacyCost
 from models.governance.step import StepKey
 from models.ledger.book import Book
 from models.ledger.entries import ChargeEntry, LimitsEntry, Part
 from models.ledger.limits import Limits
 from models.privacy.counts import counted, merged
+from models.secagg.contexts import UsedContexts
+from node.ledger.contexts import ChargedContexts
 from node.ledger.journal import Journal
 from node.ledger.meter import Meter
 
@@ -112,24 +114,32 @@ class Ledger:
             ).fetchone()
             if answered is not None:
                 return False
-            book = self._journal.book(connection)
-            entry = ChargeEntry(
-                number=0,
-                at=self._journal.time(),
-                study=step.study,
-                run=str(step.run),
-                step=step.step,
-                attempt=step.attempt,
-                request=request,
-                dataset=about.dataset,
-                population=about.population,
-                cost=cost,
+            self._pay(connection, step=step, request=request, cost=cost, about=about, allow=allow)
+        self._journal.take_in()
+        return True
+
+    def contexts(
+        self,
+        *,
+        step: StepKey,
+        request: str,
+        cost: PrivacyCost,
+        about: Subject,
+        allow: Callable[[Spending], None],
+    ) -> UsedContexts:
+        """Give the memory of the node's one message to a step of a secure sum, which charges it.
+
+        `use` raises, besides what `UsedContexts` says, whatever `charge` does: then nothing was
+        noted and nothing charged. The parameters are those of `charge`.
+        """
+
+        def pay(connection: Connection) -> int:
+            self._never_charged(connection, step)
+            return self._pay(
+                connection, step=step, request=request, cost=cost, about=about, allow=allow
             )
-            allow(_spent(book, step.study, entry))
-            self._meter.check(book, entry)
-            self._journal.append(connection, *self._changed_limits(book, entry.at), entry)
-        with self.book():  # take in what is now durable: if it is cut off later, it is missed
-            return True
+
+        return ChargedContexts(self._journal, step=step, pay=pay)
 
     def answer(self, step: StepKey, reply: bytes, weight: float | None) -> None:
         """Store the released content of a charged step; the first answer stands (`answered`).
@@ -185,6 +195,47 @@ class Ledger:
     def close(self) -> None:
         """Close the database."""
         self._journal.close()
+
+    def _pay(
+        self,
+        connection: Connection,
+        *,
+        step: StepKey,
+        request: str,
+        cost: PrivacyCost,
+        about: Subject,
+        allow: Callable[[Spending], None],
+    ) -> int:
+        """Append the charge, if `allow` and the limits accept it; give its number."""
+        book = self._journal.book(connection)
+        entry = ChargeEntry(
+            number=0,
+            at=self._journal.time(),
+            study=step.study,
+            run=str(step.run),
+            step=step.step,
+            attempt=step.attempt,
+            request=request,
+            dataset=about.dataset,
+            population=about.population,
+            cost=cost,
+        )
+        allow(_spent(book, step.study, entry))
+        self._meter.check(book, entry)
+        return self._journal.append(connection, *self._changed_limits(book, entry.at), entry)
+
+    @staticmethod
+    def _never_charged(connection: Connection, step: StepKey) -> None:
+        """Refuse a charge whose context is gone: the ledger is signed, the contexts are not."""
+        row = connection.execute(
+            f"SELECT 1 FROM entries WHERE {_OF_CHARGE}",  # noqa: S608 - a constant
+            _text_key(step),
+        ).fetchone()
+        if row is not None:
+            raise StorageError(
+                f"the step {step} was charged, and its context is not among those that were used",
+                hint="Nothing was sent. Keep the node's database and find out what changed it.",
+            )
 
     def _changed_limits(self, book: Book, at: datetime) -> tuple[LimitsEntry, ...]:
         """Give an entry for the limits, if the ledger does not say that they hold."""

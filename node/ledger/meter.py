@@ -1,5 +1,7 @@
 """Whether a charge keeps the limits on a population, without adding up everything each time."""
 
+from collections.abc import Iterator
+
 from models.errors import BudgetExhaustedError
 from models.ledger.account import Account
 from models.ledger.book import TOTAL, Book, keys
@@ -9,6 +11,16 @@ from models.quantities import Epsilon
 
 _AHEAD = (64, 8, 1)
 """How many charges like the present one are tried together, to know the next ones from it."""
+
+
+def _wider(fits: Account | None, account: Account, charge: ChargeEntry) -> Iterator[Account]:
+    """Give accounts that may keep the limit with the charge in them, the widest first.
+
+    What is known to keep it may hold charges ahead of other studies, whose turn comes again.
+    """
+    for base in (account,) if fits is None else (fits, account):
+        for ahead in _AHEAD:
+            yield base.plus(charge.study, charge.part, charge.cost, times=ahead)
 
 
 class Meter:
@@ -40,9 +52,8 @@ class Meter:
             after = account.plus(charge.study, charge.part, charge.cost)
             if fits is not None and after.within(fits):
                 continue
-            for ahead in _AHEAD:
-                wide = account.plus(charge.study, charge.part, charge.cost, times=ahead)
-                if epsilon(wide, delta=self._limits.delta) <= limit.value:
+            for wide in _wider(fits, account, charge):
+                if after.within(wide) and epsilon(wide, delta=self._limits.delta) <= limit.value:
                     self._fits[population, what] = wide
                     break
             else:

@@ -16,6 +16,16 @@ from protos.codec import read_json
 POPULATION = "residents"
 """The residents of a department: whom its datasets are about unless its settings say otherwise."""
 
+
+def _never(table: str) -> tuple[str, ...]:
+    """Give the triggers that keep every row of a table as it was written."""
+    return tuple(
+        f"CREATE TRIGGER IF NOT EXISTS {table}_{name} BEFORE {action} ON {table}"
+        f" BEGIN SELECT RAISE(ABORT, '{table} are never {done}'); END"
+        for name, action, done in (("stay", "UPDATE", "changed"), ("remain", "DELETE", "deleted"))
+    )
+
+
 _TABLES = (
     # The columns are read out of the document: there is nothing that could contradict it.
     """
@@ -38,12 +48,9 @@ _TABLES = (
         PRIMARY KEY (study, run, step, attempt)
     ) STRICT
     """,
-    *(
-        f"CREATE TRIGGER IF NOT EXISTS {table}_{name} BEFORE {action} ON {table}"
-        f" BEGIN SELECT RAISE(ABORT, '{table} are never {done}'); END"
-        for table in ("entries", "heads", "answers")
-        for name, action, done in (("stay", "UPDATE", "changed"), ("remain", "DELETE", "deleted"))
-    ),
+    *_never("entries"),
+    *_never("heads"),
+    *_never("answers"),
     # An earlier version of the program keeps its charges in a table of this name. It fails on
     # the view, rather than begin again with nothing spent.
     """
@@ -72,6 +79,22 @@ DECISIONS = (
     """,
 )
 """The steward's signed decisions, each of which is an entry too. For every database, old or new."""
+
+
+CONTEXTS = (
+    # A message of a secure sum is noted with its charge; what the witness gives costs nothing.
+    """
+    CREATE TABLE IF NOT EXISTS contexts (
+        purpose TEXT NOT NULL, study TEXT NOT NULL, run INTEGER NOT NULL, step TEXT NOT NULL,
+        attempt INTEGER NOT NULL, document TEXT NOT NULL,
+        charge INTEGER UNIQUE REFERENCES entries (number),
+        PRIMARY KEY (purpose, study, run, step, attempt),
+        CHECK ((purpose = 'message') = (charge IS NOT NULL))
+    ) STRICT
+    """,
+    *_never("contexts"),
+)
+"""The contexts of secure sums that were used. For every database, old or new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

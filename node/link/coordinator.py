@@ -14,6 +14,7 @@ from models.governance.views import (
     Notice,
     StudyStatus,
 )
+from models.ledger.entries import SignedHead
 from models.schema import Declaration
 from node.link.keyring import Credentials
 from protos import codec, status
@@ -25,6 +26,7 @@ from protos.fleet.v1 import (
     fleet_pb2,
     fleet_pb2_grpc,
 )
+from protos.ledger.v1 import ledger_pb2_grpc
 from protos.studies.v1 import studies_pb2, studies_pb2_grpc
 
 R_co = TypeVar("R_co", covariant=True)
@@ -73,6 +75,7 @@ class Coordinator:
         self._plane = data_plane_pb2_grpc.DataPlaneServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
         self._catalogue = catalogue_pb2_grpc.CatalogueServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
         self._studies = studies_pb2_grpc.StudiesServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
+        self._ledger = ledger_pb2_grpc.LedgerServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
         self._enrolment = enrolment_pb2_grpc.EnrolmentServiceStub(channel)  # type: ignore[no-untyped-call]  # generated
 
     def healthy(self, *, seconds: float = DEADLINE) -> bool:
@@ -108,6 +111,14 @@ class Coordinator:
             self._catalogue.PublishDatasets(message, timeout=DEADLINE)
         except grpc.RpcError as error:
             raise status.restore(error, doing="publishing the datasets") from None
+
+    def report_head(self, signed: SignedHead) -> None:
+        """Tell the newest head of this node's ledger; telling it again changes nothing."""
+        message = codec.write_reported_head(signed)
+        try:
+            self._ledger.ReportHead(message, timeout=DEADLINE)
+        except grpc.RpcError as error:
+            raise status.restore(error, doing="reporting the ledger's head") from None
 
     def studies(self) -> tuple[StudyStatus, ...]:
         """Give the studies that name this department, newest first."""

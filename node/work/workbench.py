@@ -100,7 +100,7 @@ class Workbench:
         cost = self._plan.round_cost(first=weight is None)
         residents = self._count() if weight is None else max(1.0, weight)
         descent = Descent(self._spec, parameters, settings=self._settings(), entropy=self._entropy)
-        for _ in range(self._study.training.steps):
+        for _ in range(self._study.averaging.steps):
             self._step(descent, residents)
         updated = descent.parameters()
         if not all(np.isfinite(array).all() for array in updated.values()):
@@ -148,8 +148,8 @@ class Workbench:
 
     def _settings(self) -> Settings:
         return Settings(
-            bound=self._study.privacy.clip,
+            bound=self._study.privacy.bound,
             noise=self._plan.training,
-            learning_rate=self._study.training.learning_rate,
-            proximal=self._study.training.proximal,
+            learning_rate=self._study.averaging.learning_rate,
+            proximal=self._study.averaging.proximal,
         )

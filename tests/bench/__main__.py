@@ -29,10 +29,12 @@ from rich.table import Table
 from coordinator.client.api import Datalabbet
 from demo.federation import Federation, together
 from models import documents
+from models.governance.resolution import resolve
 from models.governance.states import RunState
-from models.governance.study import Study, StudyDraft, resolve
+from models.governance.study import Study, StudyDraft
 from node import datasets
 from node.datasets import Dataset
+from protos.installed import code_digest
 from tests.bench import opacus_step, superlink
 
 NODES = residents.DEPARTMENTS[:3]
@@ -104,7 +106,8 @@ def resolved(loaded: Mapping[str, Dataset]) -> Study:
     """Give the demo's study for three departments."""
     mapping = yaml.safe_load(visits.study(epsilon="2")) | {"departments": list(NODES)}
     draft = documents.read(StudyDraft, mapping, what="the study")
-    return resolve(draft, {name: item.declaration for name, item in loaded.items()})
+    declared = {name: item.declaration for name, item in loaded.items()}
+    return resolve(draft, declared, code=code_digest())
 
 
 def measure() -> dict[str, float]:

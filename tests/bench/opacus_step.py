@@ -57,7 +57,7 @@ def plain_opacus(study: Study, dataset: Dataset, *, rounds: int, loader: bool) -
             optimizer=optimizer,
             data_loader=data,
             noise_multiplier=1.0,
-            max_grad_norm=study.privacy.clip.value,
+            max_grad_norm=study.privacy.bound.value,
         )
         loss = torch.nn.BCEWithLogitsLoss()
         batches = _loaded(data) if loader else _sampled(inputs, outcomes, rate)

@@ -14,8 +14,10 @@ from models import errors
 from models.errors import DatalabbetError
 from models.governance import draft as drafts
 from models.governance import study
+from models.governance.resolution import resolve
 from node import datasets, fields
 from protos import status
+from protos.installed import code_digest
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "reference"
 
@@ -80,9 +82,10 @@ def test_every_error_is_documented_as_it_is() -> None:
 
 
 STUDY_SECTIONS = {
-    study.StudyDraft: {"model", "training", "privacy"},
+    study.StudyDraft: {"model", "training", "secure_sum", "privacy"},
     study.ModelSettings: set(),
     study.TrainingSettings: set(),
+    study.SecureSumSettings: set(),
     study.PrivacySettings: set(),
 }
 
@@ -102,9 +105,38 @@ def test_no_field_is_documented_that_a_study_does_not_have() -> None:
     assert named <= known
 
 
+def test_every_field_of_a_study_stands_under_its_own_heading() -> None:
+    text = page("study-file.md")
+    for name, kind in (
+        ("model", study.ModelSettings),
+        ("secure_sum", study.SecureSumSettings),
+        ("training", study.TrainingSettings),
+        ("privacy", study.PrivacySettings),
+    ):
+        section = re.split("^##", text.partition(f"### `{name}`")[2], flags=re.MULTILINE)[0]
+        assert documented(section) == {field.name for field in dataclasses.fields(kind)}, name
+
+
 def test_the_example_study_is_valid() -> None:
     draft = drafts.read(example("study-file.md"), name="the example")
     assert draft.study == "visits-2026"
+    assert draft.privacy.protection is study.Protection.SECURE_SUM
+
+
+def test_the_example_with_local_noise_is_valid() -> None:
+    local, whole = re.findall(r"```yaml\n(.*?)```", page("study-file.md"), re.DOTALL)
+    before, _, after = whole.partition("secure_sum:\n")
+    text = before + local + after[after.index("minimum_cohort") :]
+    draft = drafts.read(text, name="the example")
+    assert draft.privacy.protection is study.Protection.LOCAL_NOISE
+
+
+def test_the_template_names_every_field_of_a_study() -> None:
+    text = drafts.template(drafts.Blank())
+    for kind in (*STUDY_SECTIONS, study.LegalBasis):
+        for field in dataclasses.fields(kind):
+            known = field.name in {"server_learning_rate", "unit"}  # the reference page has them
+            assert known or re.search(rf"\b{field.name}\b", text), field.name
 
 
 def test_the_example_declaration_is_valid_and_fits_the_example_study(tmp_path: Path) -> None:
@@ -112,7 +144,12 @@ def test_the_example_declaration_is_valid_and_fits_the_example_study(tmp_path: P
     path.write_text(example("declaration-file.md"), encoding="utf-8")
     declared = datasets.load(path).declaration
     draft = drafts.read(example("study-file.md"), name="the example")
-    resolved = study.resolve(draft, dict.fromkeys(draft.departments, declared))
+    resolved = resolve(
+        draft,
+        dict.fromkeys(draft.departments, declared),
+        code=code_digest(),
+        identities={name: f"{place:064x}" for place, name in enumerate(draft.parties)},
+    )
     assert resolved.target.categories == ("false", "true")
 
 

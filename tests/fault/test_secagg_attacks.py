@@ -28,15 +28,15 @@ from secure_sums import (
     roster,
 )
 
-from models.errors import ProtocolViolationError, RefusedError
+from models.errors import ContextUsedError, ProtocolViolationError, RefusedError
+from models.governance.roster import Mode, Roster
 from models.privacy import sampler
 from models.secagg import agreement, coordinator, masks, node, signing, witness
 from models.secagg.agreement import Agreement, EphemeralKey, Keyed, Offer, Pair
-from models.secagg.contexts import Context, ContextUsedError, Entry
+from models.secagg.contexts import Context, Entry
 from models.secagg.masks import Mask
 from models.secagg.node import Masked
 from models.secagg.rings import Words
-from models.secagg.roster import Mode, Roster
 from models.secagg.witness import SetRequest
 
 VICTIM, *OTHERS = department_names(4)

@@ -94,7 +94,8 @@ def as_json(capsys, *arguments: str):
 
 def study_file(folder: Path, study=None) -> Path:
     draft = json.loads(documents.write(study or studies.study(study="from-a-file")))
-    draft.pop("columns")
+    for name in ("columns", "code", "roster"):  # what `resolve` adds
+        draft.pop(name)
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(draft, allow_unicode=True), encoding="utf-8")
     return path

@@ -25,6 +25,7 @@ from protos.fleet.v1 import catalogue_pb2, data_plane_pb2, enrolment_pb2, fleet_
 from protos.fleet.v1.catalogue_pb2_grpc import CatalogueServiceStub
 from protos.fleet.v1.enrolment_pb2_grpc import EnrolmentServiceStub
 from protos.fleet.v1.fleet_pb2_grpc import FleetServiceStub
+from protos.ledger.v1 import ledger_pb2
 from protos.releases.v1 import releases_pb2
 from protos.runs.v1 import runs_pb2
 from protos.studies.v1 import studies_pb2
@@ -49,6 +50,8 @@ ALLOWED = {
     "RunsService/ListRuns": PEOPLE,
     "RunsService/WatchRun": PEOPLE,
     "RunsService/StopRun": frozenset({"central"}),
+    "LedgerService/ReportHead": frozenset({"department"}),
+    "LedgerService/ListReceived": PEOPLE,
     "ReleasesService/ListReleases": PEOPLE,
     "ReleasesService/GetRelease": PEOPLE,
     "ReleasesService/DownloadFile": PEOPLE,
@@ -60,6 +63,7 @@ METHODS = {
         data_plane_pb2,
         enrolment_pb2,
         fleet_pb2,
+        ledger_pb2,
         releases_pb2,
         runs_pb2,
         studies_pb2,

@@ -12,7 +12,13 @@ from hypothesis import strategies as some
 from ledgers import Open
 
 from models.errors import BudgetExhaustedError
-from models.governance.cost import Event, GaussianEvent, NonPrivateEvent, SampledGaussianEvent
+from models.governance.cost import (
+    Event,
+    GaussianEvent,
+    JointGaussianEvent,
+    NonPrivateEvent,
+    SampledGaussianEvent,
+)
 from models.ledger.limits import Limits
 from models.quantities import Delta, Epsilon, NoiseMultiplier, SamplingRate
 from node.ledger.ledger import Subject
@@ -23,6 +29,9 @@ EVENTS: tuple[Event, ...] = (
     GaussianEvent(noise=NoiseMultiplier(6.0)),
     SampledGaussianEvent(sampling=SamplingRate(0.1), noise=NoiseMultiplier(1.5), count=5),
     SampledGaussianEvent(sampling=SamplingRate(0.02), noise=NoiseMultiplier(1.0), count=20),
+    JointGaussianEvent(
+        sampling=SamplingRate(1.0), noise=NoiseMultiplier(18.0), departments=3, count=1
+    ),
 )
 Charge = tuple[int, int, str, Event]
 
@@ -32,6 +41,9 @@ def independent(events: list[Event]) -> float:
     for event in events:
         if isinstance(event, GaussianEvent):
             accountant.compose(dp_accounting.GaussianDpEvent(event.noise.value))
+        elif isinstance(event, JointGaussianEvent):
+            jointly = event.noise.value / event.departments
+            accountant.compose(dp_accounting.GaussianDpEvent(jointly), event.count)
         else:
             gaussian = dp_accounting.GaussianDpEvent(event.noise.value)
             sampled = dp_accounting.PoissonSampledDpEvent(event.sampling.value, gaussian)

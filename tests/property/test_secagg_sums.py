@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from secure_sums import City, department_names, noise, plan
 
+from models.governance.roster import Mode
 from models.secagg import coordinator, masks, node
 from models.secagg.contexts import Context
 from models.secagg.rings import Ring
-from models.secagg.roster import Mode
 
 DOUBT = 1e-6
 """A fair test of a right implementation fails this rarely."""

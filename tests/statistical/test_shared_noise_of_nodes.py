@@ -9,11 +9,11 @@ from fits import CLEARLY_WRONG, PLAUSIBLE, fits_variance
 from scripted import ScriptedEntropy
 from secure_sums import City
 
+from models.governance.roster import Mode
 from models.privacy.sampler import discrete_gaussian
 from models.privacy.shared_noise import SharedNoise
 from models.quantities import NoiseMultiplier
 from models.secagg import coordinator, node
-from models.secagg.roster import Mode
 from models.training import plan as plans
 from models.training import steps
 
@@ -62,7 +62,8 @@ def test_a_step_through_masks_is_the_sum_with_the_planned_noise(mode) -> None:
     block = trainings.block(100)
     block = type(block).of(shape, codes, outcomes=outcomes, owners=owners)
     at = steps.start(plan, np.zeros(plan.histogram.length, dtype=np.int64))
-    units = steps.gradient(plan, block, at, entropy=ScriptedEntropy("sample"))
+    asked = steps.question(plan, at)
+    units = steps.gradient(plan, block, asked, entropy=ScriptedEntropy("sample"))
     context = city.context(plan.sum_plan(plan.gradient))
     messages = [
         node.masked(

@@ -89,7 +89,7 @@ class Coordinator:
         self.open()
 
     def _register(self) -> None:
-        members = [Principal(Role.DEPARTMENT, name) for name in self.study.departments]
+        members = [Principal(Role.DEPARTMENT, name) for name in self.study.parties]
         for number, who in enumerate([*members, CENTRAL], start=2):
             department = who.role is Role.DEPARTMENT
             with writing(self.database) as connection:

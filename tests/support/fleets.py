@@ -163,11 +163,11 @@ def node_command(
     )
 
 
-def node_process(home: Path, log: Path) -> "subprocess.Popen[bytes]":
-    """Start `datalabbet-node run`; its log goes to a file."""
+def node_process(home: Path, log: Path, *, command: str = "run") -> "subprocess.Popen[bytes]":
+    """Start `datalabbet-node run` (or `witness`); its log goes to a file."""
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "node", "--home", str(home), "run"],
+            [sys.executable, "-m", "node", "--home", str(home), command],
             stdout=output,
             stderr=output,
             env=environment(),

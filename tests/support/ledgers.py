@@ -23,11 +23,16 @@ class Open:
     """A ledger in a folder; its clock can be set."""
 
     def __init__(
-        self, folder: Path, *, key: Ed25519PrivateKey = KEY, limits: Limits = DEFAULT
+        self,
+        folder: Path,
+        *,
+        key: Ed25519PrivateKey = KEY,
+        limits: Limits = DEFAULT,
+        department: str = "school",
     ) -> None:
         self.clock = NOW
         self.key = key
-        owner = Owner(department="school", key=key)
+        owner = Owner(department=department, key=key)
         self.journal = Journal(folder / "node.db", owner=owner, now=lambda: self.clock)
         self.ledger = Ledger(self.journal, limits=limits)
         self.limits = limits

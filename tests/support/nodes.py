@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from studies import declaration
+from studies import KEYS, declaration
 
+from models.errors import DatalabbetError
+from models.evaluation import histograms
 from models.families.network import initial
 from models.governance.approval import Approval, Decision, Statement, sign
 from models.governance.release import Release
@@ -16,11 +18,14 @@ from models.governance.study import Study
 from models.ledger.limits import DEFAULT, Limits
 from models.privacy.plan import PrivacyPlan, plan
 from models.schema import Declaration
+from models.training import leaving
 from node.gate.approvals import Approvals
-from node.gate.gate import Gate, Policy
+from node.gate.gate import Gate, Own, Policy
 from node.gate.steps import Steps
+from node.gate.switch import Switch
 from node.ledger.journal import Journal, Owner
 from node.ledger.ledger import Ledger
+from protos.installed import code_digest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 DEPARTMENT = "school"
@@ -53,7 +58,7 @@ class Bench:
         self.asked.append("evaluate")
         if self.fails is not None:
             raise self.fails
-        histogram = np.full((1, 2, 4), 2.5)
+        histogram = np.full(histograms.shape(2), 2.5)
         return Release(values={"histogram": histogram}, cost=self.plan.evaluation_cost())
 
     def close(self) -> None:
@@ -65,24 +70,37 @@ class Department:
     """A node without a network: its database, its steward, its rules."""
 
     folder: Path
-    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+    name: str = DEPARTMENT
+    key: Ed25519PrivateKey | None = None
     declared: dict[str, Declaration] = field(default_factory=lambda: {"pupils": declaration()})
     policy: Policy = field(default_factory=Policy)
     limits: Limits = DEFAULT
+    code: str = field(default_factory=code_digest)
 
     def __post_init__(self) -> None:
+        self.key = self.key or KEYS[self.name]
         self.database = self.folder / "node.db"
-        owner = Owner(department=DEPARTMENT, key=self.key)
+        self.switch = Switch(self.folder)
+        owner = Owner(department=self.name, key=self.key)
         self.journal = Journal(self.database, owner=owner, now=lambda: NOW)
         self.approvals = Approvals(
-            self.journal, department=DEPARTMENT, key=self.key.public_key(), now=lambda: NOW
+            self.journal, department=self.name, key=self.key.public_key(), now=lambda: NOW
         )
         self.ledger = Ledger(self.journal, limits=self.limits)
-        self.gate = Gate(
-            department=DEPARTMENT,
+        self.gate = self.gated()
+
+    def gated(self, *, code: str | None = None, policy: Policy | None = None) -> Gate:
+        """Give the department's gate, as another version or other settings would have it."""
+        return Gate(
+            own=Own(
+                department=self.name,
+                identity=self.key.public_key().public_bytes_raw().hex(),
+                code=code or self.code,
+            ),
             approvals=self.approvals,
             declarations=lambda: self.declared,
-            policy=self.policy,
+            policy=policy or self.policy,
+            stopped=self.switch.stopped,
         )
 
     def say(
@@ -90,16 +108,18 @@ class Department:
         study: Study,
         decision: Decision = Decision.APPROVED,
         *,
-        department: str = DEPARTMENT,
+        department: str | None = None,
         key: Ed25519PrivateKey | None = None,
+        preview: bool = True,
     ) -> Approval:
-        """Give a signed decision on the study."""
+        """Give a signed decision on the study; `preview`: on what would leave, too."""
         statement = Statement(
             study=study.digest(),
-            department=department,
+            department=department or self.name,
             decision=decision,
             steward="The steward",
             decided_at=NOW,
+            preview=_shown(study, self.name) if preview and decision is Decision.APPROVED else None,
         )
         return sign(statement, key or self.key)
 
@@ -121,6 +141,14 @@ class Department:
     def close(self) -> None:
         """Close the database."""
         self.journal.close()
+
+
+def _shown(study: Study, name: str) -> str | None:
+    witness = study.secure_sum is not None and study.secure_sum.witness == name
+    try:
+        return leaving.describe(study, witness=witness).digest()
+    except DatalabbetError:
+        return None  # there is nothing that such a study would send
 
 
 def parameters(study: Study, *, shift: float = 0.0) -> dict[str, np.ndarray]:

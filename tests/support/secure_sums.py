@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from scripted import ScriptedEntropy
 
+from models.governance.roster import Member, Mode, Roster
 from models.privacy.sampler import discrete_gaussian
 from models.secagg import agreement, coordinator, node, witness
 from models.secagg.agreement import Agreement, Cohort, EphemeralKey, Offer
@@ -15,7 +16,6 @@ from models.secagg.contexts import Context, Entry, UsedContexts
 from models.secagg.coordinator import Collection, NewAttempt, Total
 from models.secagg.node import Masked
 from models.secagg.rings import Ring, SumPlan
-from models.secagg.roster import Member, Mode, Roster
 
 STUDY = "5e" * 32
 RUN = 2**62 + 1

@@ -1,29 +1,40 @@
 """Valid studies, declarations and data files for tests: small, and changed by keyword."""
 
 import csv
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from models.governance.resolution import resolve
 from models.governance.study import (
     LegalBasis,
     ModelSettings,
     PrivacySettings,
     Protection,
+    SecureSumSettings,
     Study,
     StudyDraft,
     TrainingSettings,
-    resolve,
 )
 from models.quantities import ClipNorm, Delta, Epsilon, SamplingRate, Share
 from models.schema import Bilingual, CategoryColumn, Declaration, Missing, NumericColumn
+from protos.installed import code_digest
 
 TEXT = Bilingual(sv="Provtext", en="Test text")
 MISSING = Missing(values=("", "NA"), meaning=Bilingual(sv="Okänt", en="Not known"))
 DEPARTMENTS = ("school", "care", "labour")
+KEYS = {
+    name: Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+    for name in (*DEPARTMENTS, "auditor")
+}
+"""The identity keys of the tests' departments, and of their witness."""
+
+IDENTITIES = {name: key.public_key().public_bytes_raw().hex() for name, key in KEYS.items()}
 
 AGE = NumericColumn(name="age", type="integer", meaning=TEXT, minimum=0, maximum=100)
 INCOME = NumericColumn(
@@ -58,6 +69,15 @@ def draft(
     **changes: Any,
 ) -> StudyDraft:
     """Give a study draft over `declaration()`; `model`, `training`, `privacy` change settings."""
+    averaging = TrainingSettings(
+        **{
+            "rounds": 3,
+            "steps": 5,
+            "sampling_rate": SamplingRate(0.2),
+            "learning_rate": 0.5,
+            **(training or {}),
+        }
+    )
     base = StudyDraft(
         study="pupils-pass",
         title=TEXT,
@@ -69,15 +89,8 @@ def draft(
         variables=("age", "income", "area"),
         outcome="passed",
         model=ModelSettings(**{"family": "logistic", **(model or {})}),
-        training=TrainingSettings(
-            **{
-                "rounds": 3,
-                "steps": 5,
-                "sampling_rate": SamplingRate(0.2),
-                "learning_rate": 0.5,
-                **(training or {}),
-            }
-        ),
+        training=None if "secure_sum" in changes else averaging,
+        secure_sum=changes.pop("secure_sum", None),
         privacy=PrivacySettings(
             **{
                 "protection": Protection.LOCAL_NOISE,
@@ -89,7 +102,7 @@ def draft(
                 **(privacy or {}),
             }
         ),
-        minimum_cohort=2,
+        minimum_cohort=changes.pop("minimum_cohort", 2),
         retention_days=365,
     )
     return replace(base, **changes)
@@ -103,7 +116,19 @@ def study(**changes: Any) -> Study:
 def study_over(declared: Declaration, **changes: Any) -> Study:
     """Give the study of `draft(**changes)` when every department declares `declared`."""
     file = draft(**changes)
-    return resolve(file, dict.fromkeys(file.departments, declared))
+    return resolve(
+        file, dict.fromkeys(file.departments, declared), code=code_digest(), identities=IDENTITIES
+    )
+
+
+def summed_study(**changes: Any) -> Study:
+    """Give a study trained with secure sums; `secure_sum` changes those settings."""
+    settings = {"residents": 300, **changes.pop("secure_sum", {})}
+    changes["secure_sum"] = SecureSumSettings(**settings)
+    changes["model"] = {"bins": 10, **changes.get("model", {})}
+    privacy = {"protection": Protection.SECURE_SUM, "clip": None, "spare_rounds": 2}
+    changes["privacy"] = privacy | changes.get("privacy", {})
+    return study(**{"minimum_cohort": 3} | changes)
 
 
 def public_study(**changes: Any) -> Study:

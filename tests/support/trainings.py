@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.families.additive import Block, Shape
+from models.families.network import NetworkSpec
 from models.privacy.sampler import discrete_gaussian
 from models.privacy.shared_noise import SharedNoise
 from models.quantities import Delta, Epsilon, SamplingRate, Share
@@ -16,6 +17,7 @@ from models.training.terms import Terms
 
 SIZES = (4, 3, 6)
 SHAPE = Shape(levels=sum(SIZES), columns=len(SIZES), classes=2)
+NETWORK = NetworkSpec(inputs=5, hidden=(8,), classes=2)
 
 TERMS = Terms(
     epsilon=Epsilon(1.0),
@@ -64,11 +66,22 @@ def total(part: SharedNoise, units: Sequence[np.ndarray], *, entropy: Entropy) -
 
 
 def train(
-    plan: TrainingPlan, blocks: Sequence[Block], *, entropy: Entropy
+    plan: TrainingPlan,
+    blocks: Sequence[Block] | Sequence[steps.Residents],
+    *,
+    entropy: Entropy,
+    stop: int | None = None,
 ) -> dict[str, np.ndarray]:
-    units = [steps.histogram(plan, each) for each in blocks]
-    at = steps.start(plan, total(plan.histogram, units, entropy=entropy))
+    """Train; at step `stop`, keep no more than a checkpoint."""
+    first = None
+    if plan.histogram is not None:
+        units = [steps.histogram(plan, each) for each in blocks]
+        first = total(plan.histogram, units, entropy=entropy)
+    at = steps.start(plan, first)
     while at.step < plan.recipe.steps:
-        units = [steps.gradient(plan, each, at, entropy=entropy) for each in blocks]
+        if at.step == stop:
+            at = steps.restore(plan, steps.save(plan, at))
+        asked = steps.question(plan, at)
+        units = [steps.gradient(plan, each, asked, entropy=entropy) for each in blocks]
         at = steps.advanced(plan, at, total(plan.gradient, units, entropy=entropy))
     return steps.parameters(plan, at)

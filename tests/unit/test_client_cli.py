@@ -49,6 +49,8 @@ EXIT_CODES = {
     errors.RefusedError: 1,
     errors.AlreadyExistsError: 1,
     errors.BudgetExhaustedError: 1,
+    errors.ContextUsedError: 1,
+    errors.NotJoinedError: 1,
     errors.RunFailedError: 1,
     errors.DataContractError: 1,
     errors.StorageError: 1,

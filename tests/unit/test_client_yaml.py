@@ -6,6 +6,7 @@ from models import yaml_text
 from models.errors import InvalidDocumentError
 from models.governance import draft as drafts
 from models.governance.draft import Blank
+from models.governance.study import Protection
 
 TEMPLATE = drafts.template(Blank())
 
@@ -75,10 +76,10 @@ def test_the_template_is_valid_and_ends_where_it_should() -> None:
     [
         ("epsilon: 3.0", "epsilon: -1", "privacy.epsilon"),
         ("delta: 1e-6", "delta: 0.5", "privacy.delta"),
-        ("rounds: 10", "rounds: ten", "training.rounds"),
+        ("  residents: 10000", "  residents: many", "secure_sum.residents"),
         ("  - department-two", "  - Department Two", "departments.1"),
         ("retention_days: 365", "retention_days: 0", "retention_days"),
-        ("  clip: 1.0", "  clip: .inf", "privacy.clip"),
+        ("  mode: pairwise", "  mode: pairs", "secure_sum.mode"),
         ("  family: logistic", "  family: forest", "model.family"),
         ("minimum_cohort: 3", "minimum_cohort: 3\nfoo: 1", "foo"),
     ],
@@ -92,6 +93,40 @@ def test_each_problem_has_its_line(old: str, new: str, field: str) -> None:
     (problem,) = caught.value.problems
     assert problem.field == field
     assert problem.problem.endswith(f"(line {line})")
+
+
+def local_noise() -> str:
+    """Do with the template what its comments say."""
+    lines = TEMPLATE.splitlines()
+    start, end = lines.index("secure_sum:"), lines.index("privacy:")
+    first = lines.index("  #   training:")
+    last = lines.index("  #     weights: noisy-count")
+    training = [line.removeprefix("  #   ") for line in lines[first : last + 1]]
+    text = "\n".join([*lines[:start], *training, *lines[end:]])
+    text = text.replace("  protection: secure-sum", "  protection: local-noise")
+    return text.replace("  # clip: 1.0", "  clip: 0.5") + "\n"
+
+
+def test_the_template_tells_how_to_take_local_noise_instead() -> None:
+    draft = drafts.read(local_noise(), name="x")
+    assert draft.privacy.protection is Protection.LOCAL_NOISE
+    assert draft.averaging.rounds == 10
+    assert draft.privacy.bound.value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("  protection: secure-sum", "  protection: local-noise", "secure_sum belongs to"),
+        ("minimum_cohort: 3", "minimum_cohort: 2", "minimum_cohort must be their number"),
+        ("  mode: pairwise", "  mode: witness", "a witness belongs to the modes"),
+        ("  # clip: 1.0", "  clip: 1.0", "clip belongs to local noise"),
+        ("  colluders: 1", "  colluders: 3", "colluders must be fewer"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(old: str, new: str, told: str) -> None:
+    with pytest.raises(InvalidDocumentError, match=told):
+        drafts.read(TEMPLATE.replace(old, new), name="x")
 
 
 def test_a_missing_section_is_told_without_a_line() -> None:

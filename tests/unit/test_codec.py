@@ -23,10 +23,14 @@ from models.governance.approval import Approval, Decision, Statement, sign
 from models.governance.principal import Principal, Role
 from models.governance.states import RunState, StudyState
 from models.governance.study import Study
+from models.ledger.entries import Head, SignedHead
+from models.ledger.entries import sign as sign_head
+from models.ledger.received import AnswerEntry, Mark, Page, Received
 from models.schema import Declaration
 from protos import codec
 from protos.common.v1.common_pb2 import Document
 from protos.fleet.v1 import catalogue_pb2, data_plane_pb2, enrolment_pb2, fleet_pb2
+from protos.ledger.v1 import ledger_pb2
 from protos.releases.v1 import releases_pb2
 from protos.runs.v1 import runs_pb2
 from protos.studies.v1 import studies_pb2
@@ -94,6 +98,14 @@ RELEASE = views.ReleaseSummary(
     created_at=NOW,
     files=(views.ReleaseFile(name="model.safetensors", size=10, sha256="b" * 64),),
 )
+HEAD = Head(size=3, root="c" * 64, at=NOW)
+SIGNED = SignedHead(
+    head=HEAD, signature=sign_head(HEAD, Ed25519PrivateKey.from_private_bytes(b"k" * 32))
+)
+ANSWER = AnswerEntry(
+    number=7, at=NOW, department="school", study="a" * 64, run="7", step="train/1", attempt=1
+)
+PAGE = Page(entries=(Received(entry=ANSWER),), mark=Mark(size=8, root="d" * 64))
 
 PAIRS: dict[str, tuple[Callable, Callable, object]] = {
     "enrol": (codec.write_enrol_request, codec.read_enrol_request, ENROL),
@@ -108,6 +120,8 @@ PAIRS: dict[str, tuple[Callable, Callable, object]] = {
     "status": (codec.write_study_status, codec.read_study_status, STATUS),
     "run": (codec.write_run, codec.read_run, RUN),
     "release": (codec.write_release_summary, codec.read_release_summary, RELEASE),
+    "head": (codec.write_reported_head, codec.read_reported_head, SIGNED),
+    "received": (codec.write_received, codec.read_received, PAGE),
 }
 
 READERS: dict[Callable, type[Message]] = {
@@ -130,6 +144,9 @@ READERS: dict[Callable, type[Message]] = {
     codec.read_run: runs_pb2.Run,
     codec.read_release_summary: releases_pb2.ReleaseSummary,
     codec.read_download_request: releases_pb2.DownloadFileRequest,
+    codec.read_reported_head: ledger_pb2.ReportHeadRequest,
+    codec.read_list_received: ledger_pb2.ListReceivedRequest,
+    codec.read_received: ledger_pb2.ListReceivedResponse,
     codec.read_empty: runs_pb2.GetRunRequest,
 }
 
@@ -225,6 +242,10 @@ BAD = {
     "long software": ("member", {"software": "x" * 41}, "software"),
     "a department without a key": ("member", {"identity_public_key": b""}, "identity_public_key"),
     "a person with a key": ("member", {"identity": CENTRAL.uri}, "identity_public_key"),
+    "no head": ("head", {"head": None}, "head"),
+    "no root": ("received", {"root": ""}, "root"),
+    "a chain of 2^53": ("received", {"size": 2**53}, "size"),
+    "too many entries": ("received", {"entries": [Document()] * 5001}, "entries"),
     "a path as file name": (
         "release",
         {"files": [releases_pb2.ReleaseFile(name="../key", size=1, sha256="b" * 64)]},

@@ -5,6 +5,7 @@ import math
 
 import dp_accounting
 import pytest
+from dp_accounting import dp_event
 from dp_accounting.pld import PLDAccountant
 from scipy import optimize, stats
 
@@ -12,6 +13,7 @@ from models.errors import AccountingError
 from models.governance.cost import (
     Event,
     GaussianEvent,
+    JointGaussianEvent,
     NonPrivateEvent,
     PrivacyCost,
     SampledGaussianEvent,
@@ -24,6 +26,12 @@ from models.quantities import Delta, NoiseMultiplier, SamplingRate
 DELTA = Delta(1e-6)
 STEPS = SampledGaussianEvent(sampling=SamplingRate(0.1), noise=NoiseMultiplier(1.5), count=60)
 FEW = SampledGaussianEvent(sampling=SamplingRate(0.02), noise=NoiseMultiplier(0.8), count=3)
+SUMS = JointGaussianEvent(
+    sampling=SamplingRate(1.0), noise=NoiseMultiplier(60.0), departments=3, count=71
+)
+DRAWN = JointGaussianEvent(
+    sampling=SamplingRate(0.1), noise=NoiseMultiplier(9.0), departments=2, count=60
+)
 COUNT = GaussianEvent(noise=NoiseMultiplier(2.0))
 
 
@@ -41,10 +49,18 @@ def train(*events: Event) -> dict[Part, tuple[Event, ...]]:
 
 def independent(events: list[Event]) -> float:
     """dp-accounting's accountant, fed with its own events, finely discretised."""
-    accountant = PLDAccountant(value_discretization_interval=1e-4)
+    fine = 1e-3 if DRAWN in events else 1e-4  # a mixture takes it long
+    accountant = PLDAccountant(value_discretization_interval=fine)
     for event in events:
         if isinstance(event, GaussianEvent):
             accountant.compose(dp_accounting.GaussianDpEvent(event.noise.value))
+        elif isinstance(event, JointGaussianEvent):
+            m, rate = event.departments, event.sampling.value
+            chances = stats.binom.pmf(range(m + 1), m, rate).tolist()
+            mixture = dp_event.MixtureOfGaussiansDpEvent(
+                event.noise.value, list(range(m + 1)), chances
+            )
+            accountant.compose(mixture, event.count)
         else:
             gaussian = dp_accounting.GaussianDpEvent(event.noise.value)
             sampled = dp_accounting.PoissonSampledDpEvent(event.sampling.value, gaussian)
@@ -72,6 +88,8 @@ def gaussian_epsilon(precision: float, delta: float) -> float:
         (train(STEPS, COUNT), train(FEW), train(COUNT)),
         (train(FEW), train(FEW)),
         (train(STEPS), train(FEW), {Part.EVALUATION: (COUNT,)}),
+        (train(SUMS), train(SUMS), train(STEPS)),
+        (train(DRAWN, COUNT), train(SUMS)),
     ],
 )
 def test_studies_add_up_as_in_an_independent_accountant(

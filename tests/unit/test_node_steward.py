@@ -10,7 +10,7 @@ from studies import study
 
 from models.errors import UsageError
 from models.governance.approval import Decision
-from node.cli_studies import _decided
+from node.cli_studies import decided
 from node.output import Form, pairs, say, show, table
 
 
@@ -42,20 +42,20 @@ def test_a_text_from_outside_cannot_steer_the_terminal(capsys: pytest.CaptureFix
         assert printed.rstrip() == "\ufffd[2J\ufffd1A\ufffdÅÄÖ 10 000 ε ≤ 1"
 
 
-def test_a_study_decided_here_is_refused_by_its_id_without_the_coordinator(
+def test_a_studydecided_here_is_refused_by_its_id_without_the_coordinator(
     department: Department,
 ) -> None:
     rules = SimpleNamespace(approvals=department.approvals)
     mine = study()
-    assert _decided(rules, mine.study) is None
+    assert decided(rules, mine.study) is None
     department.approve(mine)
-    assert _decided(rules, mine.study) == mine
-    assert _decided(rules, mine.digest()) == mine
-    assert _decided(rules, "another-study") is None
+    assert decided(rules, mine.study) == mine
+    assert decided(rules, mine.digest()) == mine
+    assert decided(rules, "another-study") is None
     department.approvals.store(mine, department.say(mine, Decision.REFUSED))
-    assert _decided(rules, mine.study) == mine
+    assert decided(rules, mine.study) == mine
     other = study(retention_days=mine.retention_days + 1)
     department.approve(other)
     with pytest.raises(UsageError, match="several studies"):
-        _decided(rules, mine.study)
-    assert _decided(rules, other.digest()) == other
+        decided(rules, mine.study)
+    assert decided(rules, other.digest()) == other

@@ -92,6 +92,14 @@ TABLE = [
             "(c refused; d has no privacy budget left)"
         ),
     ),
+    (  # the witness is asked alone
+        {"cohort": ("w",), "minimum": 1, "absent": {"w": 12.0}},
+        Short(message="waiting for w, who has no connection", seconds=60.0),
+    ),
+    (
+        {"cohort": ("w",), "minimum": 1, "left_out": {"w": "refused"}},
+        Impossible(message="the run cannot go on without w, who refused"),
+    ),
 ]
 
 

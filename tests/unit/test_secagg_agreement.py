@@ -20,9 +20,9 @@ from secure_sums import (
 
 from models import documents
 from models.errors import InvalidDocumentError, RefusedError
+from models.governance.roster import Mode, Roster
 from models.secagg import agreement, signing
 from models.secagg.agreement import EphemeralKey, Offer
-from models.secagg.roster import Mode, Roster
 
 NAMES = department_names(4)
 

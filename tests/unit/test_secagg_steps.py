@@ -10,11 +10,11 @@ import pytest
 from scripted import ScriptedEntropy
 from secure_sums import RUN, WITNESS, City, MemoryContexts, department_names, identity, noise, plan
 
-from models.errors import AccountingError, ProtocolViolationError, RefusedError
+from models.errors import AccountingError, ContextUsedError, ProtocolViolationError, RefusedError
+from models.governance.roster import Mode
 from models.secagg import coordinator, masks, node, witness
-from models.secagg.contexts import ContextUsedError, Purpose, Receipt
+from models.secagg.contexts import Purpose, Receipt
 from models.secagg.rings import Ring, SumMayWrapError
-from models.secagg.roster import Mode
 from models.secagg.witness import SetRequest
 
 NAMES = department_names(3)

@@ -11,13 +11,13 @@ from secure_sums import MemoryContexts
 
 from models import documents
 from models.errors import ProtocolViolationError
+from models.governance.roster import Roster
 from models.secagg import agreement, coordinator, masks, node, witness
 from models.secagg.agreement import Agreement, Cohort, EphemeralKey, Offer, Pair
 from models.secagg.contexts import Context
 from models.secagg.masks import Mask
 from models.secagg.node import Masked
 from models.secagg.rings import Ring, SumMayWrapError, SumPlan
-from models.secagg.roster import Roster
 
 STEPS = ("step-pairwise", "step-witness", "step-both")
 

@@ -12,8 +12,9 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedProx
 from studies import public_study
 
 from coordinator.flower import strategies
-from coordinator.flower.engine import Engine, Question
+from coordinator.flower.engine import Engine
 from coordinator.flower.grid import StreamGrid
+from coordinator.flower.question import Question
 from models.errors import ProtocolViolationError, RunFailedError
 from models.governance.study import Study
 
@@ -53,7 +54,7 @@ def engine_of(study: Study) -> Engine:
 
 
 def answer_all(
-    engine: Engine, question: Question, *, order: tuple[str, ...] = tuple(NODES)
+    engine: Engine, question: Question[Any], *, order: tuple[str, ...] = tuple(NODES)
 ) -> None:
     for department in order:
         line = engine.grid.attach(department)

@@ -11,10 +11,12 @@ from coordinator.client import views
 from coordinator.client.study_commands import _fill
 from models import documents
 from models.errors import InvalidDocumentError, UsageError
-from models.governance.study import Study, resolve, same_codes
+from models.governance.resolution import resolve, same_codes
+from models.governance.study import Study
 from models.governance.views import CatalogueEntry
 from models.schema import DateColumn, Declaration, KeyColumn
 from protos import codec
+from protos.installed import code_digest
 
 BORN = DateColumn(
     name="born", type="date", meaning=TEXT, minimum="1900-01-01", maximum="2024-12-31"
@@ -43,7 +45,7 @@ def test_a_study_that_names_one_is_told_what_to_do(column):
     for changes in ({"variables": ("age", column.name)}, {"outcome": column.name}):
         asked = replace(draft(variables=("age",)), **changes)
         with pytest.raises(InvalidDocumentError) as caught:
-            resolve(asked, dict.fromkeys(asked.departments, WIDE))
+            resolve(asked, dict.fromkeys(asked.departments, WIDE), code=code_digest())
         field = "outcome" if "outcome" in changes else f"variables.{column.name}"
         assert [problem.field for problem in caught.value.problems] == [field] * 3
         assert column.type in caught.value.problems[0].problem

@@ -13,7 +13,6 @@ from scripted import ScriptedEntropy
 
 from models import documents
 from models.errors import BudgetExhaustedError, UsageError
-from models.privacy.shared_noise import MixtureGaussianEvent
 from models.quantities import ClipNorm, Delta, Epsilon, NoiseMultiplier, NoiseVariance, SamplingRate
 from models.secagg.rings import Ring, SumMayWrapError
 from models.training import plan as plans
@@ -43,7 +42,7 @@ def test_mu_is_the_one_whose_curve_goes_through_the_point(epsilon, delta) -> Non
 )
 def test_the_recipe_follows_from_public_numbers(epsilon, residents, steps, rate) -> None:
     found = Recipe.of(trainings.terms(epsilon=epsilon, residents=residents, carriers=4))
-    assert (found.steps, found.clip) == (steps, ClipNorm(2.0))
+    assert (found.steps, found.clip) == (steps, ClipNorm(4.0))
     assert found.rate == pytest.approx(rate, abs=1e-3)
 
 
@@ -53,6 +52,40 @@ def test_noise_that_departments_or_colluders_cost_counts_in_the_recipe() -> None
         found = Recipe.of(trainings.terms(**ADULT | weaker))
         assert found.steps < usual.steps
         assert found.rate < usual.rate
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "residents", "hidden", "steps", "rate"),
+    [
+        (1.0, 32_561, (64,), 200, 0.05),
+        (0.5, 32_561, (64,), 152, 0.05),
+        (1.0, 2000, (64,), 100, 0.0259),
+        (1.0, 2000, (), 100, 0.0518),
+        (8.0, 32_561, (), 200, 0.1),
+    ],
+)
+def test_a_network_has_a_recipe_of_its_own(epsilon, residents, hidden, steps, rate) -> None:
+    shape = replace(trainings.NETWORK, hidden=hidden)
+    found = Recipe.of(
+        trainings.terms(epsilon=epsilon, residents=residents, carriers=4, shape=shape)
+    )
+    assert (found.steps, found.clip) == (steps, ClipNorm(2.0))
+    assert found.rate == pytest.approx(rate, abs=1e-4)
+
+
+def test_a_network_has_no_histogram_and_an_additive_model_has_one() -> None:
+    network = plans.make(trainings.terms(shape=trainings.NETWORK, holdout=0.2, spare=1))
+    assert network.histogram is None
+    assert next(iter(network.sums)) == "train/1"
+    assert [event.count for event in network.training_events()] == [network.recipe.steps + 1]
+    with pytest.raises(UsageError):
+        network.histogram_event()
+    with pytest.raises(UsageError):
+        _ = network.histogram_bound
+    additive = plans.make(trainings.terms())
+    for made, histogram in ((network, additive.histogram), (additive, None)):
+        with pytest.raises(UsageError, match="histogram"):
+            replace(made, histogram=histogram)
 
 
 def test_the_floor_is_the_noise_where_that_is_larger() -> None:
@@ -69,6 +102,8 @@ CASES = {
     "two departments": {"cohort": 2, "carriers": 1, "departments": 2},
     "held out": {"holdout": 0.2, "spare": 7},
     "sampled": {"sampling": 0.05},
+    "network": {"shape": trainings.NETWORK},
+    "sampled network": {"shape": trainings.NETWORK, "sampling": 0.1, "holdout": 0.2, "spare": 2},
     "sampled, several departments": {"sampling": 0.2, "departments": 3},
 }
 
@@ -176,7 +211,7 @@ def test_another_clip_changes_the_unit_and_not_the_cost() -> None:
     other = changed(made, recipe=replace(made.recipe, clip=ClipNorm(0.5)))
     assert other.training_events() == made.training_events()
     assert other.variance(other.gradient, ClipNorm(0.5)).value == pytest.approx(
-        made.variance(made.gradient, ClipNorm(2.0)).value / 16
+        made.variance(made.gradient, ClipNorm(4.0)).value / 64
     )
 
 
@@ -185,9 +220,18 @@ def test_the_whole_cost_is_its_events_and_counts_spare_attempts() -> None:
     histogram, step = made.training_events()
     assert replace(histogram, count=1) == made.histogram_event()
     assert histogram.count == 2
-    assert isinstance(step, MixtureGaussianEvent)
+    assert step.departments == 2
     assert (replace(step, count=1), step.count) == (made.step_event(), made.recipe.steps + 4)
     assert made.evaluation_events() == ()
+
+
+def test_the_sums_come_in_their_order() -> None:
+    made = plans.make(trainings.terms(holdout=0.2))
+    names = list(made.sums)
+    assert names[0] == "histogram"
+    assert names[1:-1] == [f"train/{step}" for step in range(1, made.recipe.steps + 1)]
+    assert names[-1] == "evaluate"
+    assert list(plans.make(trainings.terms()).sums)[-1] != "evaluate"
 
 
 def test_the_sample_is_drawn_by_the_plan_s_rate() -> None:
@@ -220,6 +264,9 @@ def test_the_sums_fit_into_the_ring_and_one_that_may_wrap_is_refused() -> None:
         {"spare": -1},
         {"shape": replace(trainings.SHAPE, classes=1)},
         {"shape": replace(trainings.SHAPE, columns=0)},
+        {"shape": replace(trainings.NETWORK, classes=1)},
+        {"shape": replace(trainings.NETWORK, inputs=0)},
+        {"shape": replace(trainings.NETWORK, hidden=(4, 0))},
     ],
     ids=str,
 )
@@ -234,10 +281,12 @@ def test_an_epsilon_that_cannot_be_kept_is_refused() -> None:
 
 
 def test_plans_and_terms_are_documents() -> None:
-    made = plans.make(trainings.terms(holdout=0.1, departments=2, sampling=0.3))
-    for kind, document in ((Terms, made.terms), (TrainingPlan, made)):
-        mapping = json.loads(documents.write(document))
-        assert documents.read(kind, mapping, what="it") == document
+    for shape in (trainings.SHAPE, trainings.NETWORK):
+        asked = trainings.terms(holdout=0.1, departments=2, sampling=0.3, shape=shape)
+        made = plans.make(asked)
+        for kind, document in ((Terms, made.terms), (TrainingPlan, made)):
+            mapping = json.loads(documents.write(document))
+            assert documents.read(kind, mapping, what="it") == document
 
 
 def test_the_same_terms_give_the_same_plan() -> None:

@@ -88,10 +88,10 @@ def test_the_descent_is_momentum_with_a_cosine_and_the_average_of_its_second_hal
         assert found[name].shape == values.shape
 
 
-@pytest.mark.parametrize("classes", [2, 3])
-def test_training_over_departments_finds_what_there_is(classes) -> None:
+@pytest.mark.parametrize(("classes", "sampling"), [(2, 1.0), (3, 1.0), (2, 0.25)])
+def test_training_over_departments_finds_what_there_is(classes, sampling) -> None:
     shape = replace(trainings.SHAPE, classes=classes)
-    made = plans.make(trainings.terms(shape=shape, epsilon=4.0))
+    made = plans.make(trainings.terms(shape=shape, epsilon=4.0, sampling=sampling))
     blocks = [trainings.block(1250, classes=classes, seed=seed) for seed in range(4)]
     found = trainings.train(made, blocks, entropy=ENTROPY)
     check(NetworkSpec(inputs=shape.levels, hidden=(), classes=classes), found)
@@ -117,9 +117,9 @@ def test_departments_give_what_the_pooled_records_give(plan) -> None:
         for rows in halves
     ]
     whole = trainings.block(400)
-    at = steps.start(plan, steps.histogram(plan, whole))
-    pooled = steps.gradient(plan, whole, at, entropy=ENTROPY)
-    apart = sum(steps.gradient(plan, part, at, entropy=ENTROPY) for part in parts)
+    asked = steps.question(plan, steps.start(plan, steps.histogram(plan, whole)))
+    pooled = steps.gradient(plan, whole, asked, entropy=ENTROPY)
+    apart = sum(steps.gradient(plan, part, asked, entropy=ENTROPY) for part in parts)
     assert np.abs(pooled - apart).max() <= 1  # each rounds its sum once
 
 
@@ -127,6 +127,7 @@ def test_a_step_clips_and_samples_as_the_plan_says() -> None:
     made = plans.make(trainings.terms(sampling=0.1))
     block = trainings.block(5000)
     at = steps.start(made, steps.histogram(made, block))
+    asked = steps.question(made, at)
     chosen = made.sample(5000, entropy=ScriptedEntropy("one"))
     expected = additive.gradient(
         block.part(chosen),
@@ -135,9 +136,9 @@ def test_a_step_clips_and_samples_as_the_plan_says() -> None:
         bound=made.recipe.clip,
         bits=made.gradient.bits,
     )
-    found = steps.gradient(made, block, at, entropy=ScriptedEntropy("one"))
+    found = steps.gradient(made, block, asked, entropy=ScriptedEntropy("one"))
     assert found.tolist() == expected.tolist()
-    other = steps.gradient(made, block, at, entropy=ScriptedEntropy("two"))
+    other = steps.gradient(made, block, asked, entropy=ScriptedEntropy("two"))
     assert found.tolist() != other.tolist()
 
 
@@ -147,7 +148,7 @@ def test_records_of_another_model_are_refused(plan) -> None:
         steps.histogram(plan, block)
     at = steps.start(plan, steps.histogram(plan, trainings.block(50)))
     with pytest.raises(DataContractError):
-        steps.gradient(plan, block, at, entropy=ENTROPY)
+        steps.gradient(plan, block, steps.question(plan, at), entropy=ENTROPY)
 
 
 def test_totals_of_another_length_and_steps_out_of_turn_are_refused(plan) -> None:
@@ -162,6 +163,53 @@ def test_totals_of_another_length_and_steps_out_of_turn_are_refused(plan) -> Non
         at = steps.advanced(plan, at, np.zeros(plan.gradient.length, dtype=np.int64))
     with pytest.raises(ProtocolViolationError, match="all its steps"):
         steps.advanced(plan, at, np.zeros(plan.gradient.length, dtype=np.int64))
+    with pytest.raises(ProtocolViolationError, match="all its steps"):
+        steps.question(plan, at)
+    with pytest.raises(ProtocolViolationError, match="histogram"):
+        steps.start(plan, None)
+
+
+def test_a_node_refuses_what_no_step_asks(plan) -> None:
+    block = trainings.block(50)
+    asked = steps.question(plan, steps.start(plan, steps.histogram(plan, block)))
+    steps.check(plan, asked)
+    forms = {name: (str(array.dtype), array.shape) for name, array in asked.items()}
+    assert forms == steps.forms(plan)
+    weights = asked["weights"]
+    wrong = [
+        {"weights": weights},
+        asked | {"more": weights},
+        asked | {"weights": weights.astype(np.float32)},
+        asked | {"weights": weights[1:]},
+        asked | {"scales": np.full_like(asked["scales"], np.nan)},
+        asked | {"weights": np.full_like(weights, np.inf)},
+    ]
+    for arrays in wrong:
+        with pytest.raises(ProtocolViolationError):
+            steps.check(plan, arrays)
+        with pytest.raises(ProtocolViolationError):
+            steps.gradient(plan, block, arrays, entropy=ENTROPY)
+
+
+@pytest.mark.parametrize("stop", [0, 7, 40])
+def test_a_training_goes_on_from_a_checkpoint_to_the_last_bit(plan, stop) -> None:
+    block = trainings.block(500)
+    whole = trainings.train(plan, [block], entropy=ScriptedEntropy("one"))
+    again = trainings.train(plan, [block], entropy=ScriptedEntropy("one"), stop=stop)
+    assert {name: array.tobytes() for name, array in whole.items()} == {
+        name: array.tobytes() for name, array in again.items()
+    }
+
+
+def test_a_checkpoint_of_another_training_is_refused(plan) -> None:
+    at = steps.start(plan, np.zeros(plan.histogram.length, dtype=np.int64))
+    saved = steps.save(plan, at)
+    other = plans.make(trainings.terms(shape=replace(trainings.SHAPE, levels=14)))
+    with pytest.raises(ProtocolViolationError):
+        steps.restore(other, saved)
+    for step in (-1, plan.recipe.steps + 1):
+        with pytest.raises(ProtocolViolationError):
+            steps.restore(plan, saved | {"step": np.array(step)})
 
 
 @pytest.mark.parametrize("classes", [2, 3])

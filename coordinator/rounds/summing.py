@@ -1,0 +1,130 @@
+"""The course of a run with secure sums: one histogram, the steps, evaluation, release."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from coordinator import release
+from coordinator.aggregation.sums import FINAL, Summed, Sums
+from coordinator.flower.question import Outcome, Question
+from coordinator.flower.sums import SumMessages
+from coordinator.rounds import checkpoint, finish
+from coordinator.rounds.asking import Asking
+from coordinator.rounds.checkpoint import Checkpoint
+from coordinator.rounds.keeping import Keeping
+from models.errors import RunFailedError
+from models.evaluation.metrics import Metrics
+from models.governance.states import RunState
+from models.governance.study import Study
+from models.training import messages, steps
+from models.training.messages import EVALUATE, HISTOGRAM
+from models.training.steps import Progress
+from models.training.studies import training_plan
+
+
+class Summing:
+    """Steps each of which is one secure sum; the coordinator sees nothing but the sums."""
+
+    def __init__(
+        self, *, study: Study, messages: SumMessages, asking: Asking, keeping: Keeping
+    ) -> None:
+        self._study = study
+        self._plan = training_plan(study)
+        self._asking = asking
+        self._keeping = keeping
+        self._diary = keeping.diary
+        self._phase = RunState.TRAINING
+        self._summed: tuple[tuple[str, ...], ...] = ()
+        self._sums = Sums(
+            study=study, run_id=self._diary.status.run_id, messages=messages, ask=self._ask
+        )
+
+    def go(self) -> None:
+        """Go on from the last completed step to the release."""
+        at = self._restored() or self._begun()
+        for number in range(at.step + 1, self._diary.status.rounds_total + 1):
+            at = self._step(at, number)
+        self._finish(steps.parameters(self._plan, at))
+
+    @property
+    def _first(self) -> int:
+        """Give how many sums come before the first step."""
+        return int(HISTOGRAM in self._plan.sums)
+
+    def _restored(self) -> Progress | None:
+        done = self._diary.status.rounds_done
+        kept = self._keeping.load()
+        if kept is None and not done:
+            return None
+        if kept is None or kept[0] != done:
+            raise RunFailedError("the checkpoint of the last completed step is missing")
+        found = checkpoint.decode(
+            kept[1], departments=self._study.departments, round_number=self._first + done
+        )
+        self._summed = found.rounds
+        at = steps.restore(self._plan, found.state)
+        if at.step != done:
+            raise RunFailedError("the checkpoint is of another step than the run's")
+        return at
+
+    def _begun(self) -> Progress:
+        """Give where the training starts: from the sum of histograms, if the plan has one."""
+        if HISTOGRAM not in self._plan.sums:
+            return steps.start(self._plan, None)
+        found = self._sums.total(HISTOGRAM, {})
+        at = steps.start(self._plan, found.total.values)
+        self._keep(at, found, HISTOGRAM)
+        return at
+
+    def _step(self, at: Progress, number: int) -> Progress:
+        """Do one step; the next one begins only when this one's checkpoint is durable."""
+        name = messages.train(number)
+        found = self._sums.total(name, steps.question(self._plan, at))
+        then = steps.advanced(self._plan, at, found.total.values)
+        self._keep(then, found, name)
+        return then
+
+    def _keep(self, at: Progress, found: Summed, step: str) -> None:
+        answered = self._in_order(found)
+        self._summed = (*self._summed, answered)
+        what = "the histogram" if step == HISTOGRAM else f"step {at.step}"
+        self._keeping.advance(
+            Checkpoint(parameters={}, state=steps.save(self._plan, at), rounds=self._summed),
+            done=at.step,
+            step=step,
+            attempt=found.attempt,
+            answered=answered,
+            message=f"{what} went on without: {found.without}" if found.without else "",
+        )
+
+    def _finish(self, parameters: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        figures: Metrics | None = None
+        evaluated_by: tuple[str, ...] = ()
+        attempt = 1
+        self._phase = RunState.EVALUATING
+        self._diary.note(RunState.EVALUATING)
+        if finish.evaluated(self._study):
+            found = self._sums.total(EVALUATE, parameters)
+            evaluated_by, attempt = self._in_order(found), found.attempt
+            figures = finish.summed_quality(self._study, found.total)
+        bundle = release.build(
+            study=self._study,
+            run_id=self._diary.status.run_id,
+            parameters=parameters,
+            metrics=figures,
+            histogram_by=self._summed[0] if self._first else (),
+            departments_by_round=self._summed[self._first :],
+            evaluated_by=evaluated_by,
+            created_at=self._keeping.clock(),
+        )
+        self._keeping.finish(bundle, step=EVALUATE, attempt=attempt, evaluated_by=evaluated_by)
+
+    def _ask(self, question: Question[Any], *, cohort: Sequence[str], minimum: int) -> Outcome:
+        return self._asking.ask(
+            question, cohort=cohort, minimum=minimum, phase=self._phase, final=FINAL
+        )
+
+    def _in_order(self, found: Summed) -> tuple[str, ...]:
+        return tuple(name for name in self._study.departments if name in found.total.members)

@@ -1,0 +1,98 @@
+"""The steps of a training as secure sums: what each is called, bound to, and costs.
+
+The sums of a run, in order: `histogram` (where the plan has one), `train/1` to `train/T`, and
+`evaluate` (where residents were held out). Node, witness and coordinator derive all of this
+themselves from the approved study; nothing here is taken from a message.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from models import documents
+from models.errors import ProtocolViolationError, UsageError
+from models.governance.cost import PrivacyCost
+from models.governance.study import Study
+from models.privacy.shared_noise import SharedNoise
+from models.secagg.contexts import Context
+from models.training.plan import TrainingPlan
+from models.training.studies import training_plan
+
+HISTOGRAM, EVALUATE = "histogram", "evaluate"
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+
+
+def train(number: int) -> str:
+    """Give the name of the step of that number, from 1."""
+    return f"train/{number}"
+
+
+def part(plan: TrainingPlan, step: str) -> SharedNoise:
+    """Give the integers and noise of a step's sum.
+
+    Raises:
+        ProtocolViolationError: the plan has no such step.
+    """
+    found = plan.sums.get(step)
+    if found is None:
+        raise ProtocolViolationError("the training has no such step")
+    return found
+
+
+def cost(plan: TrainingPlan, step: str) -> PrivacyCost:
+    """Give what one attempt at a step costs a resident, all departments together.
+
+    Raises:
+        ProtocolViolationError: the plan has no such step.
+    """
+    part(plan, step)
+    if step == HISTOGRAM:
+        return PrivacyCost(events=(plan.histogram_event(),))
+    if step == EVALUATE:
+        return PrivacyCost(events=(plan.evaluation_event(),))
+    return PrivacyCost(events=(plan.step_event(),))
+
+
+def context(
+    study: Study, *, run: int, step: str, attempt: int, cohort: str, arrays: Arrays
+) -> Context:
+    """Give what one attempt at a step is bound to.
+
+    Args:
+        study: as approved at whoever asks.
+        run: which run of the study.
+        step: which sum.
+        attempt: which try at it, from 1.
+        cohort: `Cohort.digest()` as agreed by whoever asks.
+        arrays: what the values are computed with, exactly as it was received or sent.
+
+    Raises:
+        ProtocolViolationError: the study's training has no such step.
+    """
+    plan = training_plan(study)
+    if study.privacy.epsilon is None:
+        raise UsageError("a secure sum needs epsilon and delta")
+    return Context(
+        study=study.digest(),
+        run=run,
+        step=step,
+        attempt=attempt,
+        cohort=cohort,
+        model=model_digest(arrays),
+        privacy=documents.digest(documents.write(plan), domain="training-plan"),
+        code=study.code,
+        plan=plan.sum_plan(part(plan, step)),
+    )
+
+
+def model_digest(arrays: Arrays) -> str:
+    """Give the SHA-256 (64 hex digits) over names, types, shapes and bytes, in order of name."""
+    digest = hashlib.sha256(b"datalabbet/request/v1\x00")
+    for name in sorted(arrays):
+        array = arrays[name]
+        head = f"{name}\x00{array.dtype.str}\x00{array.shape}\x00".encode()
+        digest.update(len(head).to_bytes(4, "big") + head)
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,167 @@
+"""The node's ClientApp for secure sums: that of a department, and that of a witness.
+
+The handlers turn records into arrays and documents, and back; rules, charges and work are
+`node.gate.sums` and `node.gate.witness`. The names on the wire are in `protos.sums`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+
+from models import documents
+from models.families.network import NetworkSpec, shapes
+from models.governance.study import Study
+from models.secagg.agreement import Joined, Offer, Offers
+from models.secagg.witness import MaskSum, SetRequest
+from models.training import steps
+from models.training.studies import training_plan
+from node.flower.records import ARRAYS, Forms, Numbers, document, elements, number, numbers, octets
+from node.gate.sums import Answer
+from protos.sums import HISTOGRAM, JOIN, MASKS, MOST_RAW, OFFER, SCORES, STEP
+
+FOR_DEPARTMENTS = frozenset({OFFER, JOIN, HISTOGRAM, STEP, SCORES})
+FOR_WITNESSES = frozenset({OFFER, JOIN, MASKS})
+"""The message types that each answers: the other's are refused."""
+
+_STEPS, _ATTEMPTS = 9999, 1000
+
+Handler = Callable[[Message, Context], Message]
+
+
+class Joiner(Protocol):
+    """A member's keys in a run."""
+
+    study: Study
+
+    def offer(self) -> Offer:
+        """Give the member's signed key."""
+        ...
+
+    def join(self, offers: Offers) -> Joined:
+        """Agree with those who offered."""
+        ...
+
+
+class Summing(Joiner, Protocol):
+    """Does a department's part: `node.gate.sums.Sums` at every node."""
+
+    def histogram(self, *, attempt: int) -> Answer:
+        """Give the masked histogram of levels and outcomes."""
+        ...
+
+    def step(self, *, number: int, attempt: int, arrays: Mapping[str, Numbers]) -> Answer:
+        """Give the masked sum of gradients."""
+        ...
+
+    def evaluate(self, *, attempt: int, arrays: Mapping[str, Numbers]) -> Answer:
+        """Give the masked histogram of scores."""
+        ...
+
+
+class Witnessing(Joiner, Protocol):
+    """Does the witness's part: `node.gate.witness.Witness`."""
+
+    def masks(self, request: SetRequest) -> MaskSum:
+        """Give the sum of the masks of a set."""
+        ...
+
+
+def sum_app(sums: Summing) -> ClientApp:
+    """Give the ClientApp of one run at a department, whose work is done by `sums`."""
+    app = _joining(sums)
+    asked = steps.forms(training_plan(sums.study))
+    model = _model(sums.study)
+
+    @app.train(_action(HISTOGRAM))
+    def histogram(message: Message, context: Context) -> Message:
+        del context
+        return _answered(message, sums.histogram(attempt=_attempt(message)))
+
+    @app.train(_action(STEP))
+    def step(message: Message, context: Context) -> Message:
+        del context
+        answer = sums.step(
+            number=number(message.content, "step", most=_STEPS),
+            attempt=_attempt(message),
+            arrays=numbers(message.content, asked),
+        )
+        return _answered(message, answer)
+
+    @app.evaluate(_action(SCORES))
+    def scores(message: Message, context: Context) -> Message:
+        del context
+        arrays = numbers(message.content, model)
+        return _answered(message, sums.evaluate(attempt=_attempt(message), arrays=arrays))
+
+    return app
+
+
+def witness_app(witness: Witnessing) -> ClientApp:
+    """Give the ClientApp of one run at its witness."""
+    app = _joining(witness)
+
+    @app.query(_action(MASKS))
+    def masks(message: Message, context: Context) -> Message:
+        del context
+        request = document(message.content, SetRequest, name="request")
+        found = witness.masks(request)
+        words = request.context.plan.ring.read(found.payload, length=request.context.plan.length)
+        return _reply(
+            message, {"set": octets(documents.write(found.signed)), "sum": elements(words)}
+        )
+
+    return app
+
+
+def message_limit(study: Study) -> int:
+    """Give the most bytes a message of the study's runs may have, either way."""
+    plan = training_plan(study)
+    sums = [8 * part.length for part in plan.sums.values()]
+    asked = [_size(steps.forms(plan)), _size(_model(study))]
+    return max(sums + asked) + 2 * MOST_RAW
+
+
+def _joining(member: Joiner) -> ClientApp:
+    app = ClientApp()
+
+    @app.query(_action(OFFER))
+    def offer(message: Message, context: Context) -> Message:
+        del context
+        return _reply(message, {"offer": octets(documents.write(member.offer()))})
+
+    @app.query(_action(JOIN))
+    def join(message: Message, context: Context) -> Message:
+        del context
+        joined = member.join(document(message.content, Offers, name="offers"))
+        return _reply(message, {"cohort": octets(documents.write(joined))})
+
+    return app
+
+
+def _model(study: Study) -> Forms:
+    return {name: ("float32", shape) for name, shape in shapes(NetworkSpec.of(study)).items()}
+
+
+def _size(forms: Forms) -> int:
+    sizes = (np.dtype(kind).itemsize * np.prod(shape, dtype=int) for kind, shape in forms.values())
+    return sum(int(size) + 4096 for size in sizes)
+
+
+def _action(kind: str) -> str:
+    return kind.partition(".")[2]
+
+
+def _attempt(message: Message) -> int:
+    return number(message.content, "attempt", most=_ATTEMPTS)
+
+
+def _answered(message: Message, answer: Answer) -> Message:
+    context = octets(bytes.fromhex(answer.context))
+    return _reply(message, {"context": context, "sum": elements(answer.words)})
+
+
+def _reply(message: Message, arrays: dict[str, Array]) -> Message:
+    return Message(RecordDict({ARRAYS: ArrayRecord(arrays)}), reply_to=message)

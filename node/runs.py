@@ -1,0 +1,135 @@
+"""A node's part in a run: what it does there follows from the approved study and from its name."""
+
+import enum
+from pathlib import Path
+
+from models.errors import RefusedError
+from models.governance.study import Protection, Study
+from models.privacy.plan import plan
+from models.randomness import Entropy
+from models.training.studies import training_plan
+from node.datasets import Dataset
+from node.gate import steps, sums
+from node.gate.joining import Joining
+from node.gate.steps import Steps
+from node.gate.sums import Sums
+from node.gate.witness import Witness
+from node.ledger.contexts import WitnessContexts
+from node.rules import Rules
+from node.shelf import chosen
+
+
+class Role(enum.StrEnum):
+    """What a node's program is run as: `datalabbet-node run`, or `datalabbet-node witness`."""
+
+    DEPARTMENT = "department"
+    WITNESS = "witness"
+
+    def admits(self, study: Study, *, name: str) -> None:
+        """Refuse a study in which the member of that name has another role.
+
+        Raises:
+            RefusedError: it has, or it is not in the study.
+        """
+        summed = study.secure_sum
+        witness = summed is not None and summed.witness == name
+        if self is Role.DEPARTMENT and witness:
+            raise RefusedError(
+                f"the study {study.study} names {name} as its witness, not as a department",
+                hint="A witness runs `datalabbet-node witness`.",
+            )
+        if self is Role.WITNESS and not witness:
+            raise RefusedError(
+                f"the study {study.study} does not name {name} as its witness",
+                hint="A department runs `datalabbet-node run`.",
+            )
+
+
+class Runs:
+    """What the runs of one node are worked on with."""
+
+    def __init__(self, *, rules: Rules, role: Role, entropy: Entropy, scratch: Path) -> None:
+        """Keep the parts; encoded records go into `scratch`."""
+        self._rules = rules
+        self._role = role
+        self._entropy = entropy
+        self._scratch = scratch
+
+    def open(self, study_hash: str) -> Study:
+        """Give the approved study, if this node has its part in it.
+
+        Raises:
+            RefusedError: not approved here, or this node has another role.
+        """
+        study = self._rules.gate.open(study_hash)
+        self._role.admits(study, name=self._rules.department)
+        return study
+
+    def work(self, study: Study, *, run: int) -> Steps | Sums | Witness:
+        """Give this node's part in a run. No record is opened, and nothing is charged."""
+        rules, gate, ledger = self._rules, self._rules.gate, self._rules.ledger
+        if study.privacy.protection is not Protection.SECURE_SUM:
+            return Steps(
+                study=study,
+                run=run,
+                plan=plan(study),
+                gate=gate,
+                ledger=ledger,
+                bench=lambda: self._workbench(study, run),
+            )
+        identity = rules.keyring.identity()
+        joining = Joining(
+            study=study,
+            run=run,
+            member=rules.department,
+            gate=gate,
+            identity=identity,
+            entropy=self._entropy,
+        )
+        if self._role is Role.WITNESS:
+            used = WitnessContexts(rules.journal)
+            return Witness(
+                study=study, run=run, joining=joining, gate=gate, used=used, identity=identity
+            )
+        return Sums(
+            study=study,
+            run=run,
+            joining=joining,
+            gate=gate,
+            ledger=ledger,
+            bench=lambda: self._sum_bench(study, run),
+        )
+
+    # --- the records; called after the first charge of a run ---
+
+    def _workbench(self, study: Study, run: int) -> steps.Bench:
+        from node.work.workbench import Workbench  # noqa: PLC0415 - torch: seconds
+
+        return Workbench(
+            study=study,
+            dataset=self._dataset(study),
+            plan=plan(study),
+            entropy=self._entropy,
+            scratch=self._folder(run),
+        )
+
+    def _sum_bench(self, study: Study, run: int) -> sums.Bench:
+        from node.work.sum_bench import SumBench  # noqa: PLC0415 - opens the vault's libraries
+
+        return SumBench(
+            study=study,
+            dataset=self._dataset(study),
+            plan=training_plan(study),
+            entropy=self._entropy,
+            scratch=self._folder(run),
+        )
+
+    def _dataset(self, study: Study) -> Dataset:
+        (dataset,) = chosen(self._rules.shelf.datasets(), study.dataset)
+        return dataset
+
+    def _folder(self, run: int) -> Path:
+        folder = self._scratch / str(run)
+        for each in (self._scratch, folder):  # `parents=True` would not give both the mode
+            each.mkdir(mode=0o700, exist_ok=True)
+        return folder
