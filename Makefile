@@ -70,7 +70,7 @@ nightly: venv
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m nightly --durations 15
 
 bench: venv
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench $(if $(ADULT),--adult $(ADULT))
 
 fix: venv
 	$(BIN)/ruff check --quiet --fix .

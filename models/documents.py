@@ -6,6 +6,7 @@ so that equal documents have equal bytes and therefore equal hashes.
 """
 
 import hashlib
+import json
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeVar
@@ -17,6 +18,8 @@ from models.errors import FieldProblem, InvalidDocumentError
 
 T = TypeVar("T")
 
+_EXACT = 2**53
+_quoted = json.encoder.encode_basestring
 
 _adapter: Callable[[type[Any]], TypeAdapter[Any]] = cache(TypeAdapter)  # type: ignore[assignment]  # a class is hashable; typeshed asks for Hashable
 
@@ -51,7 +54,39 @@ def _say(kind: str, message: str) -> str:
 
 def write(document: object) -> bytes:
     """Give the canonical JSON bytes (RFC 8785) of a document."""
-    return rfc8785.dumps(_adapter(type(document)).dump_python(document, mode="json"))
+    return canonical(_adapter(type(document)).dump_python(document, mode="json"))
+
+
+def canonical(value: Any) -> bytes:
+    """Give the canonical JSON bytes (RFC 8785) of what JSON can say.
+
+    Equal to `rfc8785.dumps` for every value, errors included, and several times as fast: a step of
+    a secure sum writes a dozen documents.
+
+    Raises:
+        rfc8785.CanonicalizationError: JSON cannot say it.
+    """
+    try:
+        return _text(value).encode()
+    except UnicodeEncodeError:
+        return rfc8785.dumps(value)  # which says what is wrong
+
+
+def _text(value: Any) -> str:
+    """Write texts, whole numbers, lists and objects with plain keys; leave the rest to rfc8785."""
+    kind = type(value)
+    if kind is str:
+        return _quoted(value)
+    if kind is dict and all(type(key) is str and key.isascii() for key in value):
+        # In ASCII the order of UTF-16 units, which RFC 8785 asks for, is Python's own.
+        return (
+            "{" + ",".join([f"{_quoted(key)}:{_text(value[key])}" for key in sorted(value)]) + "}"
+        )
+    if kind is list:
+        return "[" + ",".join([_text(item) for item in value]) + "]"
+    if kind is int and -_EXACT < value < _EXACT:
+        return str(value)
+    return rfc8785.dumps(value).decode()
 
 
 def digest(canonical: bytes, *, domain: str) -> str:

@@ -60,6 +60,11 @@ TEMPLATE = """\
 # epsilon_total = 16.0
 # limits_delta = 1e-6
 
+# The largest delta of one study; and the fewest departments that a study must reckon with for
+# one resident (without it that is the steward's to judge, study by study).
+# delta_per_study = 1e-4
+# departments_per_resident = 2
+
 # Whom a dataset is about, if that is not the department's residents in general. Only people who
 # are in no other dataset of this node may get a population, and so limits, of their own.
 # populations = { staff_survey = "employees" }
@@ -109,7 +114,9 @@ class Settings(BaseSettings):
         test_numbers: a file with numbers that are never a person's, relative to the home.
         minimum_cohort, minimum_summed: the fewest departments that a study's round may go on
             with: with local noise, and with secure sums.
-        epsilon_per_study: the most ε that one study may ask for.
+        epsilon_per_study, delta_per_study: the most ε and δ that one study may ask for.
+        departments_per_resident: the fewest departments that a study must reckon with for one
+            resident; None: the steward judges.
         epsilon_per_year, epsilon_total: the most ε, at `limits_delta`, that all studies on one
             population may add up to, in a calendar year (UTC) and in all.
         populations: by dataset, whom it is about, if not the department's residents.
@@ -131,6 +138,8 @@ class Settings(BaseSettings):
     minimum_cohort: Annotated[int, Field(ge=2, le=1000)] = 2
     minimum_summed: Annotated[int, Field(ge=2, le=1000)] = 3
     epsilon_per_study: Budget = 4.0
+    delta_per_study: Annotated[float, Field(ge=SMALLEST_DELTA, le=1e-3)] = 1e-4
+    departments_per_resident: Annotated[int, Field(ge=1, le=1000)] | None = None
     epsilon_per_year: Budget = DEFAULT.per_year.value
     epsilon_total: Budget = DEFAULT.total.value
     limits_delta: Annotated[float, Field(ge=SMALLEST_DELTA, le=1e-3)] = DEFAULT.delta.value

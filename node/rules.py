@@ -6,7 +6,7 @@ from models.errors import NotFoundError, RefusedError
 from models.governance.approval import Decision, Statement, sign
 from models.governance.study import Study
 from models.governance.views import StudyStatus
-from models.quantities import Epsilon
+from models.quantities import Delta, Epsilon
 from node.config import now
 from node.gate.approvals import Approvals
 from node.gate.gate import Gate, Own, Policy
@@ -54,6 +54,8 @@ def open_rules(home: Home) -> Rules:
         minimum_cohort=settings.minimum_cohort,
         minimum_summed=settings.minimum_summed,
         per_study=Epsilon(settings.epsilon_per_study),
+        per_study_delta=Delta(settings.delta_per_study),
+        departments_per_resident=settings.departments_per_resident,
         populations=settings.populations,
         peers=settings.peers,
     )

@@ -4,19 +4,21 @@ import enum
 from pathlib import Path
 
 from models.errors import RefusedError
-from models.governance.study import Protection, Study
+from models.governance.study import Study
 from models.privacy.plan import plan
 from models.randomness import Entropy
 from models.training.studies import training_plan
 from node.datasets import Dataset
 from node.gate import steps, sums
+from node.gate.averaged_sums import AveragedSums
 from node.gate.joining import Joining
 from node.gate.steps import Steps
 from node.gate.sums import Sums
 from node.gate.witness import Witness
-from node.ledger.contexts import WitnessContexts
+from node.ledger.contexts import ReleasedContexts, WitnessContexts
 from node.rules import Rules
 from node.shelf import chosen
+from protos.installed import code_digest, present_digest
 
 
 class Role(enum.StrEnum):
@@ -61,22 +63,20 @@ class Runs:
         Raises:
             RefusedError: not approved here, or this node has another role.
         """
+        if present_digest() != code_digest():
+            raise RefusedError(
+                "the program's files were changed since this node was started",
+                hint="Start the node again: what it loads from now on would be another program.",
+            )
         study = self._rules.gate.open(study_hash)
         self._role.admits(study, name=self._rules.department)
         return study
 
-    def work(self, study: Study, *, run: int) -> Steps | Sums | Witness:
+    def work(self, study: Study, *, run: int) -> Steps | Sums | AveragedSums | Witness:
         """Give this node's part in a run. No record is opened, and nothing is charged."""
         rules, gate, ledger = self._rules, self._rules.gate, self._rules.ledger
-        if study.privacy.protection is not Protection.SECURE_SUM:
-            return Steps(
-                study=study,
-                run=run,
-                plan=plan(study),
-                gate=gate,
-                ledger=ledger,
-                bench=lambda: self._workbench(study, run),
-            )
+        if study.secure_sum is None:
+            return self._steps(study, run)
         identity = rules.keyring.identity()
         joining = Joining(
             study=study,
@@ -91,6 +91,15 @@ class Runs:
             return Witness(
                 study=study, run=run, joining=joining, gate=gate, used=used, identity=identity
             )
+        if study.masked:
+            return AveragedSums(
+                steps=self._steps(study, run),
+                run=run,
+                joining=joining,
+                gate=gate,
+                used=ReleasedContexts(rules.journal),
+                entropy=self._entropy,
+            )
         return Sums(
             study=study,
             run=run,
@@ -98,6 +107,16 @@ class Runs:
             gate=gate,
             ledger=ledger,
             bench=lambda: self._sum_bench(study, run),
+        )
+
+    def _steps(self, study: Study, run: int) -> Steps:
+        return Steps(
+            study=study,
+            run=run,
+            plan=plan(study),
+            gate=self._rules.gate,
+            ledger=self._rules.ledger,
+            bench=lambda: self._workbench(study, run),
         )
 
     # --- the records; called after the first charge of a run ---

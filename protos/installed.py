@@ -12,11 +12,17 @@ from pathlib import Path
 import protos
 
 PACKAGES = ("models", "node", "protos")
+_MODULES = frozenset({".py", ".so", ".pyd"})
 
 
 @cache
 def code_digest() -> str:
     """Give the digest (64 hex digits) of the installed program, as it was when first asked."""
+    return present_digest()
+
+
+def present_digest() -> str:
+    """Give the digest of the installed program's files as they are now."""
     return digest_of(Path(protos.__file__).parent.parent)
 
 
@@ -26,11 +32,13 @@ def short(digest: str) -> str:
 
 
 def digest_of(root: Path) -> str:
-    """Give the digest over the names and bytes of all Python files of the packages in `root`."""
+    """Give the digest over the names and bytes of all modules of the packages in `root`."""
     total = hashlib.sha256(b"datalabbet/code/v1\x00")
     for package in PACKAGES:
         files = (
-            (path.relative_to(root).as_posix(), path) for path in (root / package).rglob("*.py")
+            (path.relative_to(root).as_posix(), path)
+            for path in (root / package).rglob("*")
+            if path.suffix in _MODULES
         )
         for name, path in sorted(files):
             content = hashlib.sha256(path.read_bytes()).digest()

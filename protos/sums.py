@@ -11,6 +11,9 @@ elements of a ring.
     train.step         departments         step, attempt   a point           context, sum
     evaluate.scores    departments         attempt         the model         context, sum
     query.masks        witness             -               request           set, sum
+
+In federated averaging under masks a step is a round, its point the model, and there is no
+histogram.
 """
 
 OFFER, JOIN, MASKS = "query.offer", "query.join", "query.masks"

@@ -2,7 +2,8 @@
 
 What is added and checked is `models.secagg.coordinator`; here is who is asked, and when a step is
 tried again: when a member that cannot be done without has lost its keys, or has answered this
-attempt in a way that cannot be had again. A new attempt has fresh noise and is charged anew.
+attempt in a way that cannot be had again. A new attempt has fresh noise and is charged anew,
+except under local noise, where it has other masks over what was released before.
 """
 
 from collections.abc import Mapping

@@ -61,7 +61,7 @@ def variations(
         UsageError: a number is out of bounds, or says nothing about this study.
         InvalidDocumentError: the draft does not fit the declarations.
     """
-    if wish.residents and draft.secure_sum is None:
+    if wish.residents and draft.training is not None:
         raise UsageError(
             "the noise of this study does not depend on the number of residents",
             hint="--residents belongs to studies with the protection secure-sum.",
@@ -116,7 +116,7 @@ def planned(studies: list[Study], wish: Wish, *, tell: Callable[[str], None]) ->
         UsageError: no reasonable noise keeps a study's ε, or its model is not simulated.
     """
     for place, study in enumerate(studies, start=1):
-        if study.secure_sum is None:
+        if study.training is not None:
             yield Planned(study=study, preview=privacy.preview(study), noise=None, forecast=None)
             continue
         found = None

@@ -41,7 +41,7 @@ def text(items: list[Planned], *, assumed: Assumptions, swedish: bool) -> str:
 
     blocks = ["\n".join(map(said, (headline(item), *sentences(item)))) for item in items]
     study = items[0].study
-    if study.secure_sum is None:
+    if study.training is not None:
         blocks += [privacy.table(item.preview) for item in items if item.preview is not None]
         blocks.append(said(_LOCAL))
     else:

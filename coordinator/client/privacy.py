@@ -48,7 +48,7 @@ def preview(study: Study) -> Preview | None:
     """
     if study.privacy.protection is Protection.NONE:
         return None
-    return _summed(study) if study.secure_sum else _averaged(study)
+    return _summed(study) if study.training is None else _averaged(study)
 
 
 def _averaged(study: Study) -> Preview:

@@ -193,8 +193,9 @@ def study_text(status: StudyStatus) -> str:
 
 def _course(study: Study) -> str:
     """Give how the departments train together, in short."""
-    if study.secure_sum is None:
-        return f"{study.averaging.rounds} rounds"
+    if study.training is not None:
+        masks = f" under masks ({study.summed.mode.value})" if study.masked else ""
+        return f"{study.training.rounds} rounds{masks}"
     return f"steps of secure sums ({study.summed.mode.value})"
 
 

@@ -1,11 +1,11 @@
 """One run's training: questions to the cohort, and the strategy that folds the answers."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from coordinator.flower import replies, strategies
 from coordinator.flower.exchange import Exchange
@@ -93,10 +93,29 @@ class Rounds:
             RunFailedError: the parameters are no longer finite.
         """
         ordered = sorted(given, key=self._nodes.__getitem__)
+        self._fold(round_number, [given[department].message for department in ordered])
+
+    def fold_mean(self, round_number: int, mean: Arrays, weight: float) -> None:
+        """Make the next parameters from the mean of a round that was summed elsewhere.
+
+        To the strategy it is the answer of one node with the weight of all.
+
+        Raises:
+            RunFailedError: the parameters are no longer finite.
+        """
+        strategies.begin(self._strategy, {**self.parameters})
+        content = RecordDict(
+            {
+                replies.ARRAYS: ArrayRecord({name: Array(value) for name, value in mean.items()}),
+                replies.METRICS: MetricRecord({replies.WEIGHT: weight}),
+            }
+        )
+        one = next(iter(self._nodes.values()))
+        self._fold(round_number, [Message(content, dst_node_id=one, message_type="train")])
+
+    def _fold(self, round_number: int, messages: Sequence[Message]) -> None:
         with np.errstate(all="ignore"):  # what overflows is found below
-            folded, _ = self._strategy.aggregate_train(
-                round_number, [given[department].message for department in ordered]
-            )
+            folded, _ = self._strategy.aggregate_train(round_number, messages)
         if folded is None:
             raise RunFailedError("a round without answers cannot be folded")
         with np.errstate(all="ignore"):  # Adam's steps are float64; nodes train in float32

@@ -34,6 +34,12 @@ def strategy_of(study: Study) -> FedAvg:
             return FedAvg()
 
 
+def begin(strategy: FedAvg, parameters: State) -> None:
+    """Tell a strategy, which has asked nobody itself, what the round began with."""
+    if isinstance(strategy, FedAdam):
+        strategy.current_arrays = dict(parameters)
+
+
 def state_of(strategy: FedAvg) -> State:
     """Give what the strategy carries from round to round: Adam's moments, or nothing."""
     if not isinstance(strategy, FedAdam):

@@ -25,7 +25,6 @@ from models.secagg.node import Masked
 from models.secagg.rings import SumPlan
 from models.secagg.witness import MaskSum, SetRequest, SignedSet
 from models.training import messages
-from models.training.studies import training_plan
 from protos import sums
 from protos.codec import read_json
 
@@ -142,8 +141,7 @@ class SumMessages:
 
 def largest_answer(study: Study) -> int:
     """Give the most bytes that an answer in a run of the study may have."""
-    plan = training_plan(study)
-    shapes = [plan.sum_plan(part) for part in set(plan.sums.values())]
+    shapes = set(messages.sums(study).values())
     return _ROOM + sums.MOST_RAW + max(shape.length * shape.ring.octets for shape in shapes)
 
 

@@ -61,9 +61,11 @@ def build(
     departments_by_round: Sequence[Sequence[str]],
     evaluated_by: Sequence[str],
     created_at: datetime,
-    histogram_by: Sequence[str] = (),
+    summed: Answered | None = None,
 ) -> ReleaseBundle:
     """Give the release of a finished run; with secure sums, a round is a step.
+
+    `summed`: who was in each sum, for a training with secure sums.
 
     Everything here is computed from what departments already released: it costs nothing.
 
@@ -73,17 +75,17 @@ def build(
         ProtocolViolationError: the parameters are not those of the study's network.
     """
     rounds = tuple(tuple(sorted(departments)) for departments in departments_by_round)
-    evaluated, counted = tuple(sorted(evaluated_by)), tuple(sorted(histogram_by))
+    evaluated = tuple(sorted(evaluated_by))
+    counted = () if summed is None else tuple(summed.histogram)
     _check_departments(study, (*rounds, evaluated, counted))
     if not rounds:
         raise RunFailedError("a run without a completed round has nothing to release")
     spec = network.NetworkSpec.of(study)
     network.check(spec, parameters)
-    if study.secure_sum is None:
+    if summed is None:
         protection = costs.protection(study=study, rounds=rounds, evaluated_by=evaluated)
     else:
-        answered = Answered(histogram=counted, steps=rounds, evaluation=evaluated)
-        protection = sum_costs.protection(study=study, answered=answered)
+        protection = sum_costs.protection(study=study, answered=summed)
     notes = _notes(study, str(run_id), protection)
     files = {
         "model.onnx": onnx_file.encode(spec, parameters, notes=notes),

@@ -104,7 +104,7 @@ def _data(study: Study, *, rounds: Sequence[Sequence[str]]) -> str:
         (f"`{c.name}`", "outcome" if c is study.target else "input", c.meaning.en, _range(c))
         for c in study.columns
     ]
-    answered = "Rounds answered" if study.secure_sum is None else "Steps answered"
+    answered = "Steps answered" if study.training is None else "Rounds answered"
     return (
         f"Dataset `{study.dataset}`. Raw records stayed in the departments; bounds and "
         f"categories were declared by their stewards, not measured.\n\n"
@@ -127,28 +127,33 @@ def _method(study: Study, *, rounds: Sequence[Sequence[str]]) -> str:
     numbers = f"quantised into {model.bins} public bins" if model.bins else "scaled by their bounds"
     family = {"logistic": "Logistic regression", "mlp": "Multilayer perceptron"}[model.family]
     inputs = f"{family}{hidden}; numeric inputs {numbers}, categories one-hot. "
-    if study.secure_sum is not None:
+    training = study.training
+    if training is None:
         return inputs + _summed(study, len(rounds))
-    training = study.averaging
+    masks = f" {_masks(study)}" if study.masked else ""
     return (
         f"{inputs}{len(rounds)} rounds of {training.strategy}, {training.steps} gradient steps per "
         f"department and round, each resident in a step with probability "
-        f"{training.sampling_rate.value:g}."
+        f"{training.sampling_rate.value:g}.{masks}"
     )
 
 
 def _summed(study: Study, steps: int) -> str:
+    return (
+        f"{steps} steps of gradient descent, each one secure sum over the departments, each "
+        f"resident in a step with probability {study.summed.sampling_rate.value:g}. "
+        f"{_masks(study)}"
+    )
+
+
+def _masks(study: Study) -> str:
     settings = study.summed
     who = {
         Mode.PAIRWISE: "in pairs, so that every department had to answer",
         Mode.WITNESS: f"with the witness `{settings.witness}`, who saw no value",
         Mode.BOTH: f"in pairs and with the witness `{settings.witness}`, who saw no value",
     }[settings.mode]
-    return (
-        f"{steps} steps of gradient descent, each one secure sum over the departments, each "
-        f"resident in a step with probability {settings.sampling_rate.value:g}. The departments "
-        f"masked their numbers {who}; the coordinator saw sums only."
-    )
+    return f"The departments masked their numbers {who}; the coordinator saw sums only."
 
 
 def _protection(study: Study, protection: ProtectionRecord) -> str:

@@ -1,7 +1,7 @@
 """What a run with secure sums cost residents, from the sums that were received."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from models.errors import AccountingError
 from models.governance.cost import PrivacyCost
@@ -17,11 +17,19 @@ from models.training.studies import training_plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The departments in each sum that was received: the histogram, each step, the evaluation."""
+    """The departments in each sum that was received: the histogram, each step, the evaluation.
+
+    `attempts`: by step, the attempt that gave the sum, where it was not the first.
+    """
 
     histogram: Sequence[str]
     steps: Sequence[Sequence[str]]
     evaluation: Sequence[str]
+    attempts: Mapping[str, int] = field(default_factory=dict)
+
+    def times(self, step: str) -> int:
+        """Give how many sums of the step may have been seen."""
+        return self.attempts.get(step, 1)
 
 
 def protection(*, study: Study, answered: Answered) -> ProtectionRecord:
@@ -30,9 +38,10 @@ def protection(*, study: Study, answered: Answered) -> ProtectionRecord:
     Formal guarantee: the events are joint, so each sum counts once, whoever of the departments a
     resident is in (`JointGaussianEvent`); ε is that of all sums together, and holds as long as no
     more than the study's colluders pool what they know. Training and evaluation use disjoint
-    residents, so the dearer of the two counts. Only sums that were received are counted: of an
-    attempt that gave no sum nobody saw more than masked messages. What departments charged for it
-    is in their own ledgers, which never exceed the study's ε.
+    residents, so the dearer of the two counts. A sum counts as often as its step was
+    attempted: a coordinator that is killed may have read an earlier attempt's sum and lost it.
+    What departments charged for attempts at other sums, of which nobody saw more than masked
+    messages, is in their own ledgers, which never exceed the study's ε.
 
     Raises:
         AccountingError: a cost cannot be computed.
@@ -85,14 +94,14 @@ def _costs(
     def inside(those: Sequence[str]) -> bool:
         return bool(those) if name is None else name in those
 
-    training = [messages.cost(plan, HISTOGRAM)] if inside(answered.histogram) else []
-    training += [
-        messages.cost(plan, messages.train(number))
-        for number, those in enumerate(answered.steps, start=1)
-        if inside(those)
-    ]
-    evaluation = messages.cost(plan, EVALUATE) if inside(answered.evaluation) else None
-    return _merged(training), evaluation
+    def seen(step: str) -> list[PrivacyCost]:
+        return [messages.cost(plan, step)] * answered.times(step)
+
+    training = seen(HISTOGRAM) if inside(answered.histogram) else []
+    for number, those in enumerate(answered.steps, start=1):
+        training += seen(messages.train(number)) if inside(those) else []
+    evaluation = seen(EVALUATE) if inside(answered.evaluation) else []
+    return _merged(training), _merged(evaluation)
 
 
 def _merged(costs: Sequence[PrivacyCost]) -> PrivacyCost | None:

@@ -114,9 +114,10 @@ class Asking:
             self.grid.leave_out(department)
 
     def _wait_openly(self, message: str) -> None:
-        status = self.diary.status
-        if status.state is not RunState.WAITING or status.message != message:
+        if self.diary.status.state is not RunState.WAITING:
             self.diary.note(RunState.WAITING, message)
+        else:
+            self.diary.mention(message)
 
     def _retry(
         self, question: Question[Any], retry_at: dict[str, float], final: frozenset[Fault]

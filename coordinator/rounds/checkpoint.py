@@ -13,6 +13,7 @@ from models.errors import StorageError
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 
 _ANSWERED = "answered"
+_ATTEMPTS = "attempts"
 _PARAMETERS = "parameters/"
 _STATE = "state/"
 
@@ -25,11 +26,13 @@ class Checkpoint:
         parameters: what the next round starts from.
         state: what the strategy carries.
         rounds: per completed round, the departments that answered.
+        attempts: per completed sum, the attempt that gave it; empty without secure sums.
     """
 
     parameters: Arrays
     state: Arrays
     rounds: tuple[tuple[str, ...], ...]
+    attempts: tuple[int, ...] = ()
 
 
 def encode(checkpoint: Checkpoint, *, departments: tuple[str, ...]) -> bytes:
@@ -37,6 +40,8 @@ def encode(checkpoint: Checkpoint, *, departments: tuple[str, ...]) -> bytes:
     answered = [[name in those for name in departments] for those in checkpoint.rounds]
     tensors: dict[str, npt.NDArray[np.generic]] = {}
     tensors[_ANSWERED] = np.array(answered, dtype=np.bool_).reshape(-1, len(departments))
+    if checkpoint.attempts:
+        tensors[_ATTEMPTS] = np.array(checkpoint.attempts, dtype=np.int32)
     tensors |= {_PARAMETERS + name: _whole(a) for name, a in checkpoint.parameters.items()}
     tensors |= {_STATE + name: _whole(a) for name, a in checkpoint.state.items()}
     return bytes(save(tensors))
@@ -66,6 +71,7 @@ def decode(content: bytes, *, departments: tuple[str, ...], round_number: int) -
             tuple(name for name, here in zip(departments, row, strict=True) if here)
             for row in answered
         ),
+        attempts=tuple(int(attempt) for attempt in tensors.get(_ATTEMPTS, ())),
     )
 
 

@@ -10,11 +10,13 @@ from sqlalchemy import Connection, Engine
 
 from coordinator.fleet.presence import Presence
 from coordinator.flower.engine import Engine as FlowerEngine
+from coordinator.flower.engine import Rounds
 from coordinator.flower.grid import StreamGrid
 from coordinator.flower.sums import SumMessages
 from coordinator.rounds import finish
 from coordinator.rounds.asking import Asking
 from coordinator.rounds.averaging import Averaging
+from coordinator.rounds.averaging_sums import AveragingSums
 from coordinator.rounds.board import Board
 from coordinator.rounds.diary import Diary, Halt
 from coordinator.rounds.keeping import Keeping
@@ -23,7 +25,13 @@ from coordinator.rounds.settings import RunSettings
 from coordinator.rounds.summing import Summing
 from coordinator.store import fleet, runs, studies
 from coordinator.store.database import reading, writing
-from models.errors import DatalabbetError, NotFoundError, RefusedError, UsageError
+from models.errors import (
+    DatalabbetError,
+    NotFoundError,
+    RefusedError,
+    StorageError,
+    UsageError,
+)
 from models.governance.principal import Principal, Role
 from models.governance.states import RunState, ended
 from models.governance.study import Study
@@ -121,19 +129,22 @@ class RunService:
             StorageError: the database cannot be used.
         """
         with reading(self._database) as connection:
-            waiting = [
-                (status, study, _nodes(connection, study))
-                for status in runs.unfinished(connection)
-                for study in [_study(connection, status.study_hash)]
-            ]
+            waiting = tuple(runs.unfinished(connection))
         with self._lock:
-            for status, study, nodes in waiting:
+            for status in waiting:
                 _log.info("run %s goes on after round %s", status.run_id, status.rounds_done)
-                resumed = status.state is not RunState.STARTING
                 try:
-                    self._launch(status, study, nodes, resumed=resumed)
-                except DatalabbetError as error:  # such as a study that this version cannot plan
+                    self._resume(status)
+                except StorageError:
+                    raise
+                except DatalabbetError as error:  # such as a study that this version cannot read
                     self._give_up(status, error)
+
+    def _resume(self, status: RunStatus) -> None:
+        with reading(self._database) as connection:
+            study = _study(connection, status.study_hash)
+            nodes = _nodes(connection, study)
+        self._launch(status, study, nodes, resumed=status.state is not RunState.STARTING)
 
     def _give_up(self, status: RunStatus, error: DatalabbetError) -> None:
         """End a run that cannot be taken up; the coordinator's other runs go on."""
@@ -202,7 +213,14 @@ class RunService:
         else:
             messages = SumMessages(study=study, run_id=run_id, nodes=nodes)
             grid = messages.grid
-            course = Summing(study=study, messages=messages, asking=asking(grid), keeping=keeping)
+            waiting = asking(grid)
+            if study.training is None:
+                course = Summing(study=study, messages=messages, asking=waiting, keeping=keeping)
+            else:
+                rounds = Rounds(study=study, grid=grid, nodes=nodes, histograms={})
+                course = AveragingSums(
+                    study=study, rounds=rounds, messages=messages, asking=waiting, keeping=keeping
+                )
         return Runner(course=course, grid=grid, diary=diary, halt=halt)
 
     def get(self, run_id: int) -> RunStatus:
@@ -289,8 +307,8 @@ def _study(connection: Connection, reference: str) -> Study:
 
 def _length(study: Study) -> int:
     """Give how many rounds a run has, or with secure sums how many steps."""
-    if study.secure_sum is None:
-        return study.averaging.rounds
+    if study.training is not None:
+        return study.training.rounds
     return training_plan(study).recipe.steps
 
 

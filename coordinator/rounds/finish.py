@@ -12,7 +12,7 @@ from models.families import network
 from models.governance.study import Study
 from models.privacy.plan import plan
 from models.secagg.coordinator import Total
-from models.training import steps
+from models.training import averaged, steps
 from models.training.studies import training_plan
 
 HISTOGRAM = "histogram"
@@ -49,8 +49,11 @@ def quality(study: Study, answers: Mapping[str, Arrays]) -> Metrics:
 
 def summed_quality(study: Study, total: Total) -> Metrics:
     """Give the figures of the model from the secure sum of the departments' histograms."""
-    answered = len(total.members)
-    histogram, variance = steps.evaluated(training_plan(study), total.values, answered=answered)
+    many = len(total.members)
+    if study.masked:
+        histogram, variance = averaged.evaluated(study, total.values, answered=many)
+    else:
+        histogram, variance = steps.evaluated(training_plan(study), total.values, answered=many)
     return metrics.evaluate(
         histogram=histogram,
         noise_variance=variance,

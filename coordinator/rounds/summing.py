@@ -10,6 +10,7 @@ from coordinator import release
 from coordinator.aggregation.sums import FINAL, Summed, Sums
 from coordinator.flower.question import Outcome, Question
 from coordinator.flower.sums import SumMessages
+from coordinator.release.sum_costs import Answered
 from coordinator.rounds import checkpoint, finish
 from coordinator.rounds.asking import Asking
 from coordinator.rounds.checkpoint import Checkpoint
@@ -37,6 +38,7 @@ class Summing:
         self._diary = keeping.diary
         self._phase = RunState.TRAINING
         self._summed: tuple[tuple[str, ...], ...] = ()
+        self._attempts: tuple[int, ...] = ()
         self._sums = Sums(
             study=study, run_id=self._diary.status.run_id, messages=messages, ask=self._ask
         )
@@ -63,7 +65,9 @@ class Summing:
         found = checkpoint.decode(
             kept[1], departments=self._study.departments, round_number=self._first + done
         )
-        self._summed = found.rounds
+        self._summed, self._attempts = found.rounds, found.attempts
+        if len(self._attempts) != len(self._summed):
+            raise RunFailedError("the checkpoint does not say in which attempts its sums came")
         at = steps.restore(self._plan, found.state)
         if at.step != done:
             raise RunFailedError("the checkpoint is of another step than the run's")
@@ -89,9 +93,15 @@ class Summing:
     def _keep(self, at: Progress, found: Summed, step: str) -> None:
         answered = self._in_order(found)
         self._summed = (*self._summed, answered)
+        self._attempts = (*self._attempts, found.attempt)
         what = "the histogram" if step == HISTOGRAM else f"step {at.step}"
         self._keeping.advance(
-            Checkpoint(parameters={}, state=steps.save(self._plan, at), rounds=self._summed),
+            Checkpoint(
+                parameters={},
+                state=steps.save(self._plan, at),
+                rounds=self._summed,
+                attempts=self._attempts,
+            ),
             done=at.step,
             step=step,
             attempt=found.attempt,
@@ -114,9 +124,14 @@ class Summing:
             run_id=self._diary.status.run_id,
             parameters=parameters,
             metrics=figures,
-            histogram_by=self._summed[0] if self._first else (),
             departments_by_round=self._summed[self._first :],
             evaluated_by=evaluated_by,
+            summed=Answered(
+                histogram=sorted(self._summed[0]) if self._first else (),
+                steps=self._summed[self._first :],
+                evaluation=evaluated_by,
+                attempts=dict(zip(self._plan.sums, (*self._attempts, attempt), strict=False)),
+            ),
             created_at=self._keeping.clock(),
         )
         self._keeping.finish(bundle, step=EVALUATE, attempt=attempt, evaluated_by=evaluated_by)

@@ -71,6 +71,8 @@ def _prepare_sqlite(connection: sqlite3.Connection, entry: ConnectionPoolEntry) 
         f"busy_timeout={_BUSY_SECONDS * 1000}",
         "journal_mode=WAL",
         "synchronous=FULL",
+        # A run's checkpoint is replaced at every step: fewer versions of a large one are copied.
+        "wal_autocheckpoint=8000",
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}").close()

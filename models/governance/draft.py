@@ -118,6 +118,7 @@ privacy:
   #     learning_rate: 0.5
   #     # noisy-count: departments weigh by a noisy number of residents. equal: all alike.
   #     weights: noisy-count
+  # With both blocks the updates go under masks besides.
   protection: secure-sum
   # The protection of one resident with all rows, all departments, all steps: the smaller
   # epsilon, the stronger. 1 is strong, 3 moderate, above 10 weak. delta: well below one

@@ -105,6 +105,10 @@ class TrainingSettings:
 class SecureSumSettings:
     """How departments are summed. Steps, clip and step sizes follow from `models.training`.
 
+    With local noise it says how the departments' updates are masked. Then `residents` only bounds
+    what a department may weigh, every department's noise is enough without the others', whatever
+    `colluders` says, and who is sampled is said under `training`.
+
     Attributes:
         residents: how many residents all departments have together: a public number, not one
             that was counted for the study. It scales the steps; a wrong one costs usefulness only.
@@ -178,7 +182,8 @@ class PrivacySettings:
 class StudyDraft:
     """The study file, as its author writes it. `variables` name columns of `dataset`.
 
-    A study with the protection `secure-sum` has `secure_sum`, every other one `training`.
+    A study with the protection `secure-sum` has `secure_sum`, every other one `training`. One with
+    `local-noise` may have both: then its updates are averaged under masks.
     """
 
     __pydantic_config__ = STRICT
@@ -209,15 +214,27 @@ class StudyDraft:
             raise ValueError("the outcome must not be among the variables")
         if self.minimum_cohort > len(self.departments):
             raise ValueError("minimum_cohort must not exceed the number of departments")
-        summed = self.privacy.protection is Protection.SECURE_SUM
-        if (self.secure_sum is not None) != summed or (self.training is None) != summed:
-            raise ValueError(
-                "secure_sum belongs to the protection secure-sum, and training to the others"
-            )
+        self._check_blocks()
         if self.secure_sum is not None:
             self._check_sum(self.secure_sum)
 
+    def _check_blocks(self) -> None:
+        protection = self.privacy.protection
+        sums = {
+            Protection.SECURE_SUM: (True,),
+            Protection.LOCAL_NOISE: (True, False),
+            Protection.NONE: (False,),
+        }[protection]
+        trains = protection is not Protection.SECURE_SUM
+        if (self.secure_sum is not None) not in sums or (self.training is not None) != trains:
+            raise ValueError(
+                "secure_sum belongs to the protection secure-sum, and may be added to local-noise; "
+                "training belongs to every protection but secure-sum"
+            )
+
     def _check_sum(self, settings: SecureSumSettings) -> None:
+        if self.training is not None and settings.sampling_rate != SamplingRate(1.0):
+            raise ValueError("with local noise the sampling_rate is that of training")
         if settings.mode.pairs and self.minimum_cohort != len(self.departments):
             raise ValueError(
                 f"in the mode {settings.mode} every department takes part: "
@@ -251,6 +268,11 @@ class StudyDraft:
         return self.secure_sum
 
     @property
+    def masked(self) -> bool:
+        """Tell whether federated averaging, with all of its local noise, goes on under masks."""
+        return self.training is not None and self.secure_sum is not None
+
+    @property
     def parties(self) -> tuple[str, ...]:
         """Give whose approval the study needs: its departments, and its witness if it has one."""
         witness = self.secure_sum and self.secure_sum.witness
@@ -264,7 +286,7 @@ class Study(StudyDraft):
     Attributes:
         columns: the declared variables in the draft's order, then the outcome.
         code: digest of the program that may compute the answers (`protos.installed`).
-        roster: the identity keys of those who sum, and on which terms; with secure sums only.
+        roster: the identity keys of those who sum, and on which terms; with `secure_sum` only.
     """
 
     __pydantic_config__ = STRICT
@@ -287,7 +309,7 @@ class Study(StudyDraft):
     def _check_roster(self) -> None:
         if self.secure_sum is None or self.roster is None:
             if self.secure_sum is not None or self.roster is not None:
-                raise ValueError("a roster belongs to the protection secure-sum, which needs one")
+                raise ValueError("a roster belongs to a secure sum, which needs one")
             return
         witness = self.roster.witness
         terms = self.roster.mode, self.roster.minimum, self.roster.attempts, self.roster.colluders

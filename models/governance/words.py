@@ -71,7 +71,8 @@ def protection_in_words(study: Study, loss: float | None) -> Bilingual:
     text, who = odds_in_words(loss, delta), _whose_rows(study)
     number, rare = round_up(loss), _thousands(delta)
     summed = study.privacy.protection is Protection.SECURE_SUM
-    how, limits = (_SUMMED, against_whom(study)) if summed else (_LOCAL, Bilingual(en="", sv=""))
+    local = _COVERED if study.masked else _LOCAL
+    how, limits = (_SUMMED, against_whom(study)) if summed else (local, Bilingual(en="", sv=""))
     return Bilingual(
         en=(
             f"{how.en} {who.en} are protected together: ε = {number}, δ = 1 in {rare}. "
@@ -87,6 +88,10 @@ def protection_in_words(study: Study, loss: float | None) -> Bilingual:
 _LOCAL = Bilingual(
     en="Each department added noise before anything left it.",
     sv="Varje förvaltning lade till brus innan något lämnade den.",
+)
+_COVERED = Bilingual(
+    en=f"{_LOCAL.en} What left was then added up under masks, so that only sums were seen.",
+    sv=f"{_LOCAL.sv} Det som lämnade lades sedan ihop under masker, så att bara summor syntes.",
 )
 _SUMMED = Bilingual(
     en=(

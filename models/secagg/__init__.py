@@ -11,5 +11,6 @@ Pure functions over frozen values, described for a second implementation in
     witness      the sum of the masks of the set that answered
     coordinator  the checks on what arrives, and the sum
 
-No run uses it yet: the drivers, the ledger's side of the port and training come later.
+Runs drive it from `node.gate` (`joining`, `sums`, `witness`) and `coordinator.aggregation`; what is
+summed and what a context holds follow from the approved study (`models.training.messages`).
 """

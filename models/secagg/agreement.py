@@ -210,7 +210,7 @@ def verify(
     pinned = roster.digest()
     found: dict[str, Keyed] = {}
     for item in offers:
-        member = keyed(roster, item, study=study, run=run)
+        member = _keyed(roster, item, wanted=(pinned, study, run))
         if member.name in found:
             raise RefusedError(f"{member.name} offers more than one key")
         found[member.name] = member
@@ -233,8 +233,12 @@ def keyed(roster: Roster, offer: Offer, *, study: str, run: int) -> Keyed:
         RefusedError: 1 or 2 does not hold.
         ProtocolViolationError: the key is not usable (4).
     """
+    return _keyed(roster, offer, wanted=(roster.digest(), study, run))
+
+
+def _keyed(roster: Roster, offer: Offer, *, wanted: tuple[str, str, int]) -> Keyed:
     said = offer.statement
-    if (said.roster, said.study, said.run) != (roster.digest(), study, run):
+    if (said.roster, said.study, said.run) != wanted:
         raise RefusedError("a key was offered for another roster, study or run")
     what = f"the key offered by {said.member}"
     key = roster.find(said.member).key

@@ -59,9 +59,14 @@ class Context:
 
 
 class Purpose(enum.StrEnum):
-    """What an entry allows: a node's one message, or the witness's sum for one set."""
+    """What an entry allows: a node's one message, or the witness's sum for one set.
+
+    `message`: with values that are charged together with the entry. `released`: with a release
+    that was charged and stored before.
+    """
 
     MESSAGE = "message"
+    RELEASED = "released"
     SET = "set"
 
 

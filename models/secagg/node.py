@@ -42,15 +42,17 @@ class Masked:
     payload: bytes = field(repr=False)
 
 
-def prepare(agreement: Agreement, context: Context) -> Ready:
+def prepare(agreement: Agreement, context: Context, *, purpose: Purpose = Purpose.MESSAGE) -> Ready:
     """Give the step, if it is one that this node may answer.
+
+    `purpose`: `released` for what was charged and stored before.
 
     Raises:
         RefusedError: it is not of the agreed run and cohort, or one attempt too many.
         SumMayWrapError: the sum may not fit into the ring.
     """
     contexts.check(context, agreement)
-    entry = contexts.entry(Purpose.MESSAGE, context, agreement.cohort.names)
+    entry = contexts.entry(purpose, context, agreement.cohort.names)
     return Ready(agreement, context, entry)
 
 

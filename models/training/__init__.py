@@ -5,6 +5,7 @@
     search     the least noise that is enough
     plan       the terms with the noise that keeps them: sampler, clip, noise, events, sums
     steps      a node's integers and the coordinator's arithmetic under a plan
+    averaged   federated averaging under masks: the integers of updates that carry all their noise
 
-Pure functions over frozen values. No run uses it yet: the drivers come later.
+Pure functions over frozen values; runs drive them from `node.gate` and `coordinator.rounds`.
 """

@@ -4,6 +4,7 @@ The description follows from the study alone, so that a steward can read it befo
 (`models.training.kinds`: how it is hashed, approved and held against what leaves).
 """
 
+from dataclasses import replace
 from functools import lru_cache
 
 from models.evaluation import histograms
@@ -13,7 +14,7 @@ from models.governance.study import Study
 from models.privacy import plan as plans
 from models.quantities import ClipNorm, SamplingRate
 from models.secagg.rings import SumPlan
-from models.training import messages, studies
+from models.training import averaged, messages, studies
 from models.training.kinds import ALWAYS, DOCUMENT, MOST_OCTETS, Form, Kind, Leaving, Noise
 from models.training.messages import EVALUATE, HISTOGRAM
 from models.training.plan import TrainingPlan
@@ -28,10 +29,12 @@ def describe(study: Study, *, witness: bool = False) -> Leaving:
     Raises:
         UsageError: no reasonable noise keeps the study's ε.
     """
-    if study.secure_sum is None:
-        kinds = _averaging(study)
-    elif witness:
+    if witness:
         kinds = (*_keys(), *_masks(study))
+    elif study.masked:
+        kinds = (*_keys(), *_masked(study))
+    elif study.training is not None:
+        kinds = _averaging(study)
     else:
         kinds = (*_keys(), *_sums(study))
     return Leaving(study=study.digest(), kinds=kinds)
@@ -81,6 +84,34 @@ def _averaging(study: Study) -> tuple[Kind, ...]:
         noise=(Noise(about=about, bound=bound, multiplier=plan.evaluation),),
     )
     return (train, evaluate)
+
+
+def _masked(study: Study) -> tuple[Kind, ...]:
+    """Give the kinds of federated averaging, each as integers under masks.
+
+    A release may be masked again for another attempt at its sum, which tells nothing new.
+    """
+    bits, again = {EVALUATE: averaged.score_bits(study)}, study.summed.attempts
+    return tuple(
+        replace(
+            kind,
+            meaning=f"{kind.meaning}, with all of this department's noise; as integers (parameters "
+            "times the weight) under masks that only the sum over the departments is without"
+            if kind.step == TRAIN
+            else f"{kind.meaning}, with all of this department's noise, under the same masks",
+            arrays=(_CONTEXT, _elements(summed)),
+            times=None if kind.times is None else kind.times * again,
+            bits=bits.get(kind.step),
+            largest=summed.largest,
+            scale=summed.scale,
+        )
+        for kind in _averaging(study)
+        for summed in (_sum_of(study, kind),)
+    )
+
+
+def _sum_of(study: Study, kind: Kind) -> SumPlan:
+    return averaged.scores_sum(study) if kind.step == EVALUATE else averaged.update_sum(study)
 
 
 def _keys() -> tuple[Kind, ...]:
@@ -163,16 +194,15 @@ def _sum(
 
 def _masks(study: Study) -> tuple[Kind, ...]:
     """Give one kind for each part of the training: their sums have lengths of their own."""
-    plan = studies.training_plan(study)
-    steps = {name.partition("/")[0]: name for name in plan.sums}
+    steps = {name.partition("/")[0]: summed for name, summed in messages.sums(study).items()}
     return tuple(
         Kind(
             step=MASKS,
             meaning=f"for a step of the kind {kind}: the signed list of those who answered, and "
             "the sum of the masks shared with them; no value of anybody",
-            arrays=(_document("set"), _elements(plan.sum_plan(messages.part(plan, step)))),
+            arrays=(_document("set"), _elements(summed)),
         )
-        for kind, step in steps.items()
+        for kind, summed in steps.items()
     )
 
 

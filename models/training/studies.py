@@ -26,6 +26,8 @@ def terms(study: Study) -> Terms:
         UsageError: the study is not trained with secure sums.
     """
     settings, privacy = study.summed, study.privacy
+    if study.masked:
+        raise UsageError(f"the study {study.study} is not trained with secure sums")
     if privacy.epsilon is None or privacy.delta is None:
         raise UsageError("a secure sum needs epsilon and delta")
     departments = len(study.departments)

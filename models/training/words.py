@@ -180,20 +180,38 @@ def caveat(assumed: Assumptions, found: Forecast) -> Bilingual:
     return Bilingual(en=en, sv=sv)
 
 
+_LOCAL = Bilingual(
+    en=(
+        "Each department adds all of its noise itself. This protects against everybody "
+        "outside the resident's departments: the coordinator, all other departments "
+        "together, and whoever sees the result."
+    ),
+    sv=(
+        "Varje förvaltning lägger själv till allt sitt brus. Det skyddar mot alla utanför "
+        "invånarens egna förvaltningar: samordnaren, alla andra förvaltningar "
+        "tillsammans och den som ser resultatet."
+    ),
+)
+_COVERED = Bilingual(
+    en=(
+        "The updates go under masks besides, so that the coordinator reads their sum and not what "
+        "one department sent. The promise to residents does not rest on that: it holds without "
+        "the masks too."
+    ),
+    sv=(
+        "Uppdateringarna går dessutom under masker, så att samordnaren läser deras summa och inte "
+        "vad en enskild förvaltning skickade. Löftet till invånarna vilar inte på det: det gäller "
+        "också utan maskerna."
+    ),
+)
+
+
 def protects(study: Study) -> Bilingual:
     """Give against whom a study's protection holds, and where it ends."""
     if study.privacy.protection is Protection.LOCAL_NOISE:
         return Bilingual(
-            en=(
-                "Each department adds all of its noise itself. This protects against everybody "
-                "outside the resident's departments: the coordinator, all other departments "
-                "together, and whoever sees the result."
-            ),
-            sv=(
-                "Varje förvaltning lägger själv till allt sitt brus. Det skyddar mot alla utanför "
-                "invånarens egna förvaltningar: samordnaren, alla andra förvaltningar "
-                "tillsammans och den som ser resultatet."
-            ),
+            en=f"{_LOCAL.en} {_COVERED.en}" if study.masked else _LOCAL.en,
+            sv=f"{_LOCAL.sv} {_COVERED.sv}" if study.masked else _LOCAL.sv,
         )
     if study.secure_sum is None:
         return Bilingual(en="Nobody adds noise.", sv="Ingen lägger till brus.")

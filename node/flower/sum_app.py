@@ -1,7 +1,8 @@
 """The node's ClientApp for secure sums: that of a department, and that of a witness.
 
 The handlers turn records into arrays and documents, and back; rules, charges and work are
-`node.gate.sums` and `node.gate.witness`. The names on the wire are in `protos.sums`.
+`node.gate.sums`, `node.gate.averaged_sums` and `node.gate.witness`. The names on the wire are in
+`protos.sums`.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,12 +13,10 @@ from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from models import documents
-from models.families.network import NetworkSpec, shapes
 from models.governance.study import Study
 from models.secagg.agreement import Joined, Offer, Offers
 from models.secagg.witness import MaskSum, SetRequest
-from models.training import steps
-from models.training.studies import training_plan
+from models.training import messages
 from node.flower.records import ARRAYS, Forms, Numbers, document, elements, number, numbers, octets
 from node.gate.sums import Answer
 from protos.sums import HISTOGRAM, JOIN, MASKS, MOST_RAW, OFFER, SCORES, STEP
@@ -46,7 +45,7 @@ class Joiner(Protocol):
 
 
 class Summing(Joiner, Protocol):
-    """Does a department's part: `node.gate.sums.Sums` at every node."""
+    """Does a department's part: `node.gate.sums.Sums`, or `AveragedSums` beside it."""
 
     def histogram(self, *, attempt: int) -> Answer:
         """Give the masked histogram of levels and outcomes."""
@@ -72,8 +71,8 @@ class Witnessing(Joiner, Protocol):
 def sum_app(sums: Summing) -> ClientApp:
     """Give the ClientApp of one run at a department, whose work is done by `sums`."""
     app = _joining(sums)
-    asked = steps.forms(training_plan(sums.study))
-    model = _model(sums.study)
+    asked = messages.forms(sums.study)
+    model = messages.model_forms(sums.study)
 
     @app.train(_action(HISTOGRAM))
     def histogram(message: Message, context: Context) -> Message:
@@ -118,9 +117,8 @@ def witness_app(witness: Witnessing) -> ClientApp:
 
 def message_limit(study: Study) -> int:
     """Give the most bytes a message of the study's runs may have, either way."""
-    plan = training_plan(study)
-    sums = [8 * part.length for part in plan.sums.values()]
-    asked = [_size(steps.forms(plan)), _size(_model(study))]
+    sums = [8 * summed.length for summed in messages.sums(study).values()]
+    asked = [_size(messages.forms(study)), _size(messages.model_forms(study))]
     return max(sums + asked) + 2 * MOST_RAW
 
 
@@ -139,10 +137,6 @@ def _joining(member: Joiner) -> ClientApp:
         return _reply(message, {"cohort": octets(documents.write(joined))})
 
     return app
-
-
-def _model(study: Study) -> Forms:
-    return {name: ("float32", shape) for name, shape in shapes(NetworkSpec.of(study)).items()}
 
 
 def _size(forms: Forms) -> int:

@@ -6,11 +6,12 @@ from models.governance.study import Study
 from node.flower import client_app as averaging
 from node.flower import sum_app as summing
 from node.flower.adapter import Served, answer, context_of
+from node.gate.averaged_sums import AveragedSums
 from node.gate.steps import Steps
 from node.gate.sums import Sums
 from node.gate.witness import Witness
 
-Work = Steps | Sums | Witness
+Work = Steps | Sums | AveragedSums | Witness
 """What a node does in a run: it follows from the approved study, and from who the node is."""
 
 
@@ -52,7 +53,7 @@ def _served(work: Work) -> Served:
     match work:
         case Steps():
             return Served(app=averaging.client_app(work), accepted=averaging.ACCEPTED)
-        case Sums():
+        case Sums() | AveragedSums():
             return Served(app=summing.sum_app(work), accepted=summing.FOR_DEPARTMENTS)
         case Witness():
             return Served(app=summing.witness_app(work), accepted=summing.FOR_WITNESSES)

@@ -1,7 +1,7 @@
 """The steward's decisions, kept at the node: what is not approved here does not run here."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from sqlite3 import Connection
@@ -105,6 +105,23 @@ class Approvals:
                 " (SELECT MAX(id) FROM decisions GROUP BY study) ORDER BY id"
             ).fetchall()
         return tuple(self._read(*row) for row in rows)
+
+    def once_approved(self) -> Iterator[Study]:
+        """Give every study that was ever approved here, in the order of the decisions.
+
+        What was refused later counts too: the keys in it were compared.
+
+        Raises:
+            RefusedError: what is stored was changed since it was signed.
+        """
+        with self._database.read() as connection:
+            rows = connection.execute(
+                "SELECT study, document, approval, submitted_at FROM decisions ORDER BY id"
+            ).fetchall()
+        for row in rows:
+            decision = self._read(*row)
+            if decision.approval.statement.decision is Decision.APPROVED:
+                yield decision.study
 
     def unsubmitted(self) -> tuple[tuple[int, LocalDecision], ...]:
         """Give the newest decision of each study that the coordinator has not heard."""

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from models.errors import DatalabbetError, ProtocolViolationError, RefusedError
-from models.governance.approval import Decision
 from models.governance.resolution import same_codes
 from models.governance.step import StepKey
 from models.governance.study import Protection, Study
-from models.quantities import Epsilon
+from models.governance.words import copies
+from models.quantities import Delta, Epsilon
 from models.schema import Declaration
 from models.training import kinds
 from models.training.kinds import Leaving, Values
@@ -22,6 +22,8 @@ from protos.installed import short
 Declarations = Callable[[], Mapping[str, Declaration]]
 PER_STUDY = Epsilon(4.0)
 """The largest ε of a study, unless the settings say otherwise (`docs/reference/ledger.md`)."""
+PER_STUDY_DELTA = Delta(1e-4)
+"""The largest δ of a study, unless the settings say otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,9 @@ class Policy:
         minimum_summed: the same for secure sums. A sum over two tells each of them what the
             other one added, but for that one's noise.
         per_study: the largest ε that a study on data that is not public may ask for.
+        per_study_delta: the largest δ.
+        departments_per_resident: the fewest departments that a study must reckon with, for one
+            resident, as far as it has so many; None leaves that to the steward.
         populations: by dataset, whom it is about, where that is not the department's residents.
         peers: by name, the identity key (or its fingerprint) that was compared with the member.
     """
@@ -41,6 +46,8 @@ class Policy:
     minimum_cohort: int = 2
     minimum_summed: int = 3
     per_study: Epsilon = PER_STUDY
+    per_study_delta: Delta = PER_STUDY_DELTA
+    departments_per_resident: int | None = None
     populations: Mapping[str, str] = field(default_factory=dict)
     peers: Mapping[str, str] = field(default_factory=dict)
 
@@ -92,13 +99,9 @@ class Gate:
 
     def objections(self, study: Study) -> tuple[str, ...]:
         """Give what stands against the study here, in sentences; nothing if it may be approved."""
-        yes = (
-            decision.study
-            for decision in self._approvals.all()
-            if decision.approval.statement.decision is Decision.APPROVED
-        )
         found = [*self._standing(study)]
-        found += peers.changed(study, earlier=yes, pinned=self._policy.peers)
+        earlier = self._approvals.once_approved()
+        found += peers.changed(study, earlier=earlier, pinned=self._policy.peers)
         if found:
             return tuple(found)
         try:
@@ -124,10 +127,13 @@ class Gate:
             RefusedError: not approved here, or the declaration or the policy says no, or the node
                 is stopped, or it would send something else than what was approved.
         """
+        return self._open(study_hash)[0]
+
+    def _open(self, study_hash: str) -> tuple[Study, _Shown]:
         self._go()
         decision = self._approvals.approval(study_hash)
         study = decision.study
-        before = self._opened.pop(study, None)
+        before = self._opened.get(study)
         against = tuple(self._standing(study))
         if against:
             raise RefusedError(
@@ -144,7 +150,7 @@ class Gate:
                 hint="Read `datalabbet-node preview STUDY`, and approve the study again.",
             )
         self._opened[study] = described
-        return study
+        return study, described
 
     def subject(self, study: Study) -> Subject:
         """Give whom the study's dataset is about, as declared now.
@@ -173,7 +179,7 @@ class Gate:
         if not found:
             raise ProtocolViolationError(f"the study {study.study} has no step {step.step}")
         if number and int(number) > found[0].numbers:
-            what = "rounds" if study.secure_sum is None else "steps"
+            what = "steps" if study.training is None else "rounds"
             raise ProtocolViolationError(
                 f"the study {study.study} has {found[0].numbers} {what}, not {number}"
             )
@@ -188,13 +194,10 @@ class Gate:
             scale: of the noise that it was made with, if it is part of a secure sum.
 
         Raises:
-            RefusedError: it is not of a kind that was approved, or the node is stopped.
+            RefusedError: it is not of a kind that was approved, or what `open` asks for does not
+                hold any more: a no, or a stop, counts for work that was under way too.
         """
-        self._go()
-        approved = self._opened.get(study)
-        if approved is None:  # answered from memory by a program that began anew
-            self.open(study.digest())
-            approved = self._opened[study]
+        _, approved = self._open(study.digest())
         kinds.check(approved.leaving, step, values, scale=scale, hashes=approved.hashes)
 
     def _go(self) -> None:
@@ -250,12 +253,25 @@ class Gate:
                 f"it asks for an ε of {asked.value:g}; "
                 f"this node allows a study at most {self._policy.per_study.value:g}"
             )
+        if not declaration.public:
+            yield from self._about_protection(study)
         for column in study.columns:
             own = declaration.column(column.name)
             if own is None:
                 yield f"the column {column.name} is not declared at this node"
             elif not same_codes(own, column):
                 yield f"the column {column.name} is declared otherwise at this node"
+
+    def _about_protection(self, study: Study) -> Iterator[str]:
+        delta, most = study.privacy.delta, self._policy.per_study_delta
+        if delta is not None and delta > most:
+            yield f"it asks for a δ of {delta.value:g}; this node allows at most {most.value:g}"
+        wanted = min(self._policy.departments_per_resident or 1, len(study.departments))
+        if study.privacy.epsilon is not None and copies(study) < wanted:
+            yield (
+                f"it reckons with a resident in {copies(study)} of the departments; "
+                f"this node asks for {wanted}"
+            )
 
 
 def _described(study: Study, *, witness: bool = False) -> Leaving:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from models.governance.study import Protection, Study
-from models.governance.words import copies, odds_in_words
+from models.governance.words import against_whom, copies, odds_in_words
 from models.training.kinds import DOCUMENT, Kind, Leaving, Noise
 
 if TYPE_CHECKING:
@@ -47,13 +47,14 @@ def method(study: Study) -> str:
     hidden = f" with hidden layers {study.model.hidden}" if study.model.hidden else ""
     bins = f" on {study.model.bins} bins" if study.model.bins else ""
     spare = study.privacy.spare_rounds
-    if study.secure_sum is None:
-        training = study.averaging
+    if study.training is not None:
+        training = study.training
         how = (
             f"{training.strategy}, {training.rounds} rounds of {training.steps} steps (and {spare} "
             f"to repeat after a crash), residents sampled at {training.sampling_rate.value:g}, "
             f"learning rate {training.learning_rate:g}"
         )
+        how += ", updates averaged in a secure sum" if study.masked else ""
     else:
         plan = _plan(study)
         how = (
@@ -74,48 +75,76 @@ def protection(study: Study) -> str:
     if settings.protection is Protection.NONE or settings.epsilon is None or settings.delta is None:
         return "none: no noise is added. Allowed only for data that you declared public."
     departments = copies(study)
-    if study.secure_sum is None:
+    if study.training is not None:
         how = (
             f"a resident's gradient is clipped to {settings.bound.value:g} and noise is added at "
             "this node before anything leaves it"
         )
+        if study.masked:
+            how += (
+                f"; what leaves is hidden besides under {_masks(study)}, so that the coordinator "
+                "reads sums only: the epsilon does not rest on that"
+            )
     else:
         how = _summed(study)
     return (
         f"{how}; epsilon {settings.epsilon.value:g}, delta {settings.delta.value:g} for one "
-        f"resident with all rows, in up to {departments} of the departments. "
+        f"resident with all rows, in up to {departments} of the departments{_true(study)}. "
         f"{odds_in_words(settings.epsilon.value, settings.delta).en}"
     )
 
 
+def _true(study: Study) -> str:
+    """Give what the steward has to know to be true, if the study relies on it."""
+    if copies(study) == len(study.departments):
+        return ""
+    return " (that must be true: whoever is in more of them is protected less)"
+
+
 def _summed(study: Study) -> str:
     settings, clip = study.summed, _plan(study).recipe.clip.value
-    masked = {
+    return (
+        f"a resident's gradient is clipped to {clip:g}; this node adds its share of the noise and "
+        f"hides what it sends under {_masks(study)}; {_colluders(settings.colluders)}. "
+        f"{against_whom(study).en}"
+    )
+
+
+def _colluders(number: int) -> str:
+    if number:
+        return (
+            f"the noise is enough even if {number} of the departments tell the coordinator all "
+            "they know"
+        )
+    return (
+        "the noise is enough only if no department tells the coordinator its share: a department "
+        "itself, who knows its own, sees less noise than epsilon promises"
+    )
+
+
+def _masks(study: Study) -> str:
+    settings = study.summed
+    return {
         "pairwise": "masks that each pair of departments shares",
         "witness": f"a mask that each department shares with the witness {settings.witness}",
         "both": f"masks of each pair of departments and of the witness {settings.witness}",
     }[settings.mode.value]
-    return (
-        f"a resident's gradient is clipped to {clip:g}; this node adds its share of the noise and "
-        f"hides what it sends under {masked}, so that nobody sees more than the noisy sum; the "
-        f"noise is enough even if {settings.colluders} of the departments tell the coordinator "
-        "all they know"
-    )
 
 
 def leaves(study: Study) -> str:
     """Give what leaves the department, and what does not, in one sentence each."""
     end = f"; at the end {_noisy(study)}histograms of the model's scores on residents set aside"
     end = end if study.privacy.holdout.value else ""
-    if study.secure_sum is not None:
+    if study.training is None:
         what = (
             "masked integers that are only good in a sum over the departments: per step the noisy "
             f"sum of the residents' gradients, once a histogram of levels and outcomes{end}"
         )
     else:
-        equal = study.averaging.weights == "equal"
+        equal = study.training.weights == "equal"
         weight = "a constant weight" if equal else f"one {_noisy(study)}count of residents"
         what = f"per round the {_noisy(study)}parameters of the model and {weight}{end}"
+        what += "; all as masked integers, only good in a sum" if study.masked else ""
     return f"{what}. No record, no resident's id, no value of a single resident."
 
 
@@ -171,8 +200,9 @@ def _hidden(kind: Kind) -> str:
     text = "; ".join(_noise(noise) for noise in kind.noise)
     if kind.scale is None:
         return text
+    unit = "" if kind.bits is None else f"2^{kind.bits} are one bound, "
     return (
-        f"{text}; in integers: 2^{kind.bits} are one bound, own value cut to {kind.largest}, "
+        f"{text}; in integers: {unit}own value cut to {kind.largest}, "
         f"own noise of standard deviation {kind.scale}"
     )
 

@@ -83,6 +83,24 @@ class Steps:
         Raises:
             RefusedError, BudgetExhaustedError, ProtocolViolationError: nothing was done.
         """
+        found = self.trained(round_number=round_number, attempt=attempt, parameters=parameters)
+        return self._sent(f"train/{round_number}", found)
+
+    def evaluate(self, *, attempt: int, parameters: Mapping[str, Floats]) -> Values:
+        """Give the released histograms of the held-out residents.
+
+        Raises:
+            RefusedError, BudgetExhaustedError, ProtocolViolationError: nothing was done.
+        """
+        return self._sent("evaluate", self.evaluated(attempt=attempt, parameters=parameters))
+
+    def trained(
+        self, *, round_number: int, attempt: int, parameters: Mapping[str, Floats]
+    ) -> Values:
+        """Give what `train` gives, for what leaves in another form: charged and stored.
+
+        Raises: as `train`.
+        """
         step = self._step(f"train/{round_number}", attempt)
         weight = self._ledger.weight(self._hash, self._run)
 
@@ -91,11 +109,10 @@ class Steps:
 
         return self._do(step, parameters, self._plan.round_cost(first=weight is None), work)
 
-    def evaluate(self, *, attempt: int, parameters: Mapping[str, Floats]) -> Values:
-        """Give the released histograms of the held-out residents.
+    def evaluated(self, *, attempt: int, parameters: Mapping[str, Floats]) -> Values:
+        """Give what `evaluate` gives, for what leaves in another form: charged and stored.
 
-        Raises:
-            RefusedError, BudgetExhaustedError, ProtocolViolationError: nothing was done.
+        Raises: as `evaluate`.
         """
 
         def work(bench: Bench) -> Release:
@@ -147,7 +164,10 @@ class Steps:
             if stored is None:
                 raise StorageError(f"the answer to the step {step} was not kept")
         values: Values = load(stored)
-        self._gate.leave(self.study, step.step, values)
+        return values
+
+    def _sent(self, step: str, values: Values) -> Values:
+        self._gate.leave(self.study, step, values)
         return values
 
     def _release(

@@ -69,6 +69,39 @@ class WitnessContexts(UsedContexts):
             return before
 
 
+class ReleasedContexts(UsedContexts):
+    """The memory of a department whose releases leave under masks: each was charged before.
+
+    Formal guarantee: a context is only noted for a step whose release is stored, hence charged
+    (`node.ledger.ledger.Ledger.answer`). To mask it again costs nothing, so nothing is charged.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        """Keep them in the journal's database."""
+        self._journal = journal
+
+    def insert(self, entry: Entry) -> Entry | None:
+        """Write `entry` unless its slot has one; give the one that it had, or None.
+
+        Raises:
+            RefusedError: the step has no stored release, or the entry is not about one.
+            StorageError: it could not be made durable.
+        """
+        if entry.purpose is not Purpose.RELEASED:
+            raise RefusedError("only a stored release is sent without a charge of its own")
+        with self._journal.database.write() as connection:
+            stored = connection.execute(
+                "SELECT 1 FROM answers WHERE study = ? AND run = ? AND step = ?",
+                (entry.study, entry.run, entry.step),
+            ).fetchone()
+            if stored is None:
+                raise RefusedError("the step has no stored release")
+            before = _earlier(connection, entry)
+            if before is None:
+                _keep(connection, entry, charge=None)
+            return before
+
+
 def _earlier(connection: Connection, entry: Entry) -> Entry | None:
     (document,) = connection.execute(
         "SELECT document FROM contexts"

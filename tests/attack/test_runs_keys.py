@@ -108,7 +108,7 @@ def test_without_the_run_in_them_they_open_a_message(
     def unbound(roster: object, offer: Offer, **_: object) -> Keyed:
         return Keyed(name=offer.statement.member, key=offer.statement.key)
 
-    monkeypatch.setattr("models.secagg.agreement.keyed", unbound)
+    monkeypatch.setattr("models.secagg.agreement._keyed", unbound)
     assert not hidden(attacker, take_part(attacker, offers), offers)
 
 

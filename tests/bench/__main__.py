@@ -1,8 +1,11 @@
 """`make bench`: the figures that the documentation quotes, measured in one run.
 
 Ratios are between things measured in the same run on the same machine. Nothing here is a test.
+With the folder of UCI Adult (`make bench ADULT=DIR`) it also trains on it, twice for each ε; the
+five runs that the documentation quotes are `python -m tests.bench.adult_runs --data DIR`.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -35,7 +38,7 @@ from models.governance.study import Study, StudyDraft
 from node import datasets
 from node.datasets import Dataset
 from protos.installed import code_digest
-from tests.bench import opacus_step, superlink
+from tests.bench import adult_runs, opacus_step, secure_sum, superlink
 
 NODES = residents.DEPARTMENTS[:3]
 ROUNDS = 50
@@ -161,6 +164,16 @@ def ratios(found: Mapping[str, float]) -> dict[str, float]:
 
 def main() -> None:
     """Measure, print and write `bench.json`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--adult", type=Path, help="folder with the published files of UCI Adult")
+    data = parser.parse_args().adult
+    console = Console(width=110)
+    for part in secure_sum.tables():
+        console.print(part)
+    if data is None:
+        console.print("Not trained on UCI Adult: give its folder, make bench ADULT=DIR")
+    else:
+        console.print(adult_runs.measure(data, seeds=2)[0])
     found = measure()
     compared = ratios(found)
     table = Table(title="Three nodes, one machine", title_justify="left")
@@ -170,7 +183,7 @@ def main() -> None:
         table.add_row(name, f"{seconds * 1000:,.1f} ms")
     for name, ratio in compared.items():
         table.add_row(name, f"{ratio:,.2f}")
-    Console(width=100).print(table)
+    console.print(table)
     machine = {
         "cores": os.cpu_count(),
         "python": platform.python_version(),

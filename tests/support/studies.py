@@ -78,6 +78,8 @@ def draft(
             **(training or {}),
         }
     )
+    kind = (privacy or {}).get("protection", Protection.LOCAL_NOISE)
+    local = kind is Protection.LOCAL_NOISE
     base = StudyDraft(
         study="pupils-pass",
         title=TEXT,
@@ -89,7 +91,7 @@ def draft(
         variables=("age", "income", "area"),
         outcome="passed",
         model=ModelSettings(**{"family": "logistic", **(model or {})}),
-        training=None if "secure_sum" in changes else averaging,
+        training=None if "secure_sum" in changes and not local else averaging,
         secure_sum=changes.pop("secure_sum", None),
         privacy=PrivacySettings(
             **{
@@ -128,6 +130,13 @@ def summed_study(**changes: Any) -> Study:
     changes["model"] = {"bins": 10, **changes.get("model", {})}
     privacy = {"protection": Protection.SECURE_SUM, "clip": None, "spare_rounds": 2}
     changes["privacy"] = privacy | changes.get("privacy", {})
+    return study(**{"minimum_cohort": 3} | changes)
+
+
+def masked_study(**changes: Any) -> Study:
+    """Give a study with local noise under masks; `secure_sum` changes how it masks."""
+    settings = {"residents": 300, **changes.pop("secure_sum", {})}
+    changes["secure_sum"] = SecureSumSettings(**settings)
     return study(**{"minimum_cohort": 3} | changes)
 
 

@@ -17,6 +17,7 @@ from models.families.chunks import Chunk
 from models.families.encoding import Encoder
 from models.families.network import classes, probabilities
 from models.governance.study import Study
+from models.privacy.plan import plan
 from models.secagg import agreement, coordinator
 from models.secagg.agreement import Agreement, EphemeralKey, Offer, Offers
 from models.secagg.coordinator import NewAttempt, Total
@@ -26,11 +27,13 @@ from models.training import messages, steps
 from models.training.messages import EVALUATE, HISTOGRAM
 from models.training.studies import training_plan
 from node.datasets import Dataset
+from node.gate.averaged_sums import AveragedSums
 from node.gate.joining import Joining
 from node.gate.sums import Answer, Bench, Sums
 from node.gate.witness import Witness
-from node.ledger.contexts import WitnessContexts
+from node.ledger.contexts import ReleasedContexts, WitnessContexts
 from node.work.sum_bench import SumBench
+from node.work.workbench import Workbench
 
 RESIDENTS = 60
 Columns = Mapping[str, np.ndarray]
@@ -48,6 +51,16 @@ def bench(study: Study, data: Dataset, folder: Path, *, seed: object = 0) -> Sum
         study=study,
         dataset=data,
         plan=training_plan(study),
+        entropy=ScriptedEntropy(f"bench {seed}"),
+        scratch=folder / "scratch",
+    )
+
+
+def workbench(study: Study, data: Dataset, folder: Path, *, seed: object = 0) -> Workbench:
+    return Workbench(
+        study=study,
+        dataset=data,
+        plan=plan(study),
         entropy=ScriptedEntropy(f"bench {seed}"),
         scratch=folder / "scratch",
     )
@@ -120,14 +133,7 @@ class Node:
             identity=KEYS[self.name],
             entropy=ScriptedEntropy(f"key {self.name} {self.life}"),
         )
-        self.sums = Sums(
-            study=self.study,
-            run=self.run,
-            joining=self.joining,
-            gate=self.department.gate,
-            ledger=self.department.ledger,
-            bench=self._bench,
-        )
+        self.sums = self._averaged() if self.study.masked else self._summed()
         self.witness = Witness(
             study=self.study,
             run=self.run,
@@ -135,6 +141,26 @@ class Node:
             gate=self.department.gate,
             used=WitnessContexts(self.department.journal),
             identity=KEYS[self.name],
+        )
+
+    def _summed(self) -> Sums:
+        return Sums(
+            study=self.study,
+            run=self.run,
+            joining=self.joining,
+            gate=self.department.gate,
+            ledger=self.department.ledger,
+            bench=self._bench,
+        )
+
+    def _averaged(self) -> AveragedSums:
+        return AveragedSums(
+            steps=self.department.steps(self.study, self._bench, run=self.run),
+            run=self.run,
+            joining=self.joining,
+            gate=self.department.gate,
+            used=ReleasedContexts(self.department.journal),
+            entropy=ScriptedEntropy(f"masks {self.name} {self.life}"),
         )
 
     def restart(self) -> None:
@@ -156,7 +182,8 @@ class Node:
         if self.instead is not None:
             return self.instead()
         assert self.data is not None
-        return bench(self.study, self.data, self.folder, seed=f"{self.name} {self.life}")
+        made = workbench if self.study.masked else bench
+        return made(self.study, self.data, self.folder, seed=f"{self.name} {self.life}")
 
 
 class City:
@@ -164,7 +191,7 @@ class City:
 
     def __init__(self, folder: Path, study: Study) -> None:
         self.study = study
-        self.plan = training_plan(study)
+        self.plan = None if study.masked else training_plan(study)
         self.nodes: dict[str, Node] = {}
         for name in study.parties:
             data = table(folder, name) if name in study.departments else None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from nodes import Bench, Department, parameters
-from studies import public_study, study, summed_study
+from studies import masked_study, public_study, study, summed_study
 
 from models import documents
 from models.errors import ProtocolViolationError, RefusedError
@@ -286,13 +286,27 @@ def test_local_noise_without_residents_set_aside_has_no_evaluation(department: D
 def test_the_preview_of_a_secure_sum_says_what_protects() -> None:
     text = {point.about: point.text for point in preview(summed_study())}
     assert "each a secure sum" in text["method"]
-    assert "nobody sees more than the noisy sum" in text["protection"]
+    assert "even if 1 of the departments" in text["protection"]
     assert "each pair of departments" in text["protection"]
     assert "epsilon 2, delta 1e-05" in text["protection"]
     assert "masked integers" in text["what leaves"]
     assert text["program"] == summed_study().code
     witnessed = {p.about: p.text for p in preview(summed_study(secure_sum=WITNESSED))}
     assert "the witness auditor" in witnessed["protection"]
+
+
+def test_the_preview_of_local_noise_under_masks_says_what_protects() -> None:
+    masked = masked_study(secure_sum=WITNESSED)
+    text = {point.about: point.text for point in preview(masked)}
+    assert "updates averaged in a secure sum" in text["method"]
+    assert "noise is added at this node before anything leaves it" in text["protection"]
+    assert "the epsilon does not rest on that" in text["protection"]
+    assert "the witness auditor" in text["protection"]
+    assert "only good in a sum" in text["what leaves"]
+    rows = {row[0]: row for row in messages(describe(masked))}
+    assert rows["train/1..3"][2] == "context |u1 [32], sum <u8 [9]"
+    assert "5 of them in a message" in rows["train/1..3"][3]
+    assert "own noise of standard deviation 8" in rows["train/1..3"][3]
 
 
 def test_the_table_of_messages_is_readable() -> None:

@@ -9,13 +9,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from fleets import DECLARATION
 from nodes import RUN, Department
 from scripted import ScriptedEntropy
-from studies import KEYS, rows, study, summed_study, write_csv
+from studies import KEYS, masked_study, rows, study, summed_study, write_csv
 from summers import offers
 
 from models.errors import NotJoinedError, RefusedError
 from models.governance.roster import Mode
 from models.governance.study import Study
 from models.secagg.agreement import Offers
+from node.gate.averaged_sums import AveragedSums
 from node.gate.steps import Steps
 from node.gate.sums import Sums
 from node.gate.witness import Witness
@@ -25,6 +26,7 @@ from node.runs import Role, Runs
 from node.shelf import Shelf
 
 WITNESSED = summed_study(secure_sum={"mode": Mode.BOTH, "witness": "auditor"})
+MASKED = masked_study(secure_sum={"mode": Mode.BOTH, "witness": "auditor"})
 
 
 class Member:
@@ -62,7 +64,7 @@ class Member:
 
 @pytest.fixture
 def school(tmp_path: Path) -> Iterator[Member]:
-    made = Member(tmp_path, "school", study(), summed_study(), WITNESSED)
+    made = Member(tmp_path, "school", study(), summed_study(), WITNESSED, MASKED)
     yield made
     made.department.close()
 
@@ -76,7 +78,8 @@ def auditor(tmp_path: Path) -> Iterator[Member]:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "kind"), [(study(), Steps), (summed_study(), Sums), (WITNESSED, Sums)]
+    ("chosen", "kind"),
+    [(study(), Steps), (summed_study(), Sums), (WITNESSED, Sums), (MASKED, AveragedSums)],
 )
 def test_a_department_does_what_the_study_asks(
     school: Member, chosen: Study, kind: type[object]

@@ -108,6 +108,23 @@ def test_the_order_of_answers_does_not_change_a_bit(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["fedavg", "fedprox", "fedadam"])
+def test_a_mean_that_was_summed_elsewhere_gives_the_same(name: str) -> None:
+    """Under masks only the weighted mean is known; Adam's moments follow from it alone."""
+    study, weights = study_of(name), (3.0, 1.5, 2.25)
+    answered, summed = play(engine_of(study), 1, 2, 3), engine_of(study)
+    for number in (1, 2, 3):
+        parts = [trained(each, summed.parameters) for each in ("school", "care", "labour")]
+        mean = {
+            n: np.average([p[n].astype(float) for p in parts], axis=0, weights=weights)
+            for n in summed.parameters
+        }
+        summed.fold_mean(number, {n: a.astype(np.float32) for n, a in mean.items()}, 6.75)
+    for key, array in answered.parameters.items():
+        np.testing.assert_allclose(array, summed.parameters[key], rtol=1e-4, atol=1e-5)
+    assert answered.state().keys() == summed.state().keys()
+
+
+@pytest.mark.parametrize("name", ["fedavg", "fedprox", "fedadam"])
 def test_a_resumed_training_gives_the_identical_result(name: str) -> None:
     whole = play(engine_of(study_of(name)), 1, 2, 3, 4)
     first = play(engine_of(study_of(name)), 1, 2)

@@ -16,6 +16,7 @@ from coordinator import release
 from coordinator.client import views
 from coordinator.flower.question import Question
 from coordinator.flower.sums import SumMessages, largest_answer
+from coordinator.release.sum_costs import Answered
 from coordinator.rounds import checkpoint
 from coordinator.rounds.checkpoint import Checkpoint
 from models import documents
@@ -278,12 +279,19 @@ def build(study: Study = STUDY, **changes: Any) -> release.ReleaseBundle:
         "run_id": RUN,
         "parameters": parameters(study),
         "metrics": None,
-        "histogram_by": everybody,
         "departments_by_round": [everybody] * training_plan(study).recipe.steps,
         "evaluated_by": everybody,
         "created_at": NOW,
     }
-    return release.build(**given | changes)
+    attempts = changes.pop("attempts", {})
+    given |= changes
+    summed = Answered(
+        histogram=everybody,
+        steps=given["departments_by_round"],
+        evaluation=given["evaluated_by"],
+        attempts=attempts,
+    )
+    return release.build(**given, summed=summed)
 
 
 def independent(study: Study, steps_taken: int) -> float:
@@ -307,6 +315,16 @@ def test_what_was_spent_is_that_of_the_sums_once(departments: int) -> None:
     for found in (protection.epsilon, *(item.epsilon for item in protection.departments)):
         assert expected <= found <= 1.01 * expected
     assert protection.epsilon <= study.privacy.epsilon.value
+
+
+def test_a_sum_counts_as_often_as_its_step_was_attempted() -> None:
+    # A coordinator that is killed may have read the sum of the first attempt, and lost it.
+    many = training_plan(STUDY).recipe.steps
+    found = build(attempts={"train/3": 2, "train/7": 3}).record.protection.epsilon
+    assert independent(STUDY, many + 3) <= found <= 1.01 * independent(STUDY, many + 3)
+    assert found > build().record.protection.epsilon
+    twice = build(attempts={"evaluate": 3, "histogram": 2}).record.protection
+    assert twice.departments[0].evaluation.events[0].count == 3
 
 
 def test_a_department_that_was_away_spent_less() -> None:
