@@ -96,7 +96,7 @@ class Switch:
                 file.flush()
                 os.fsync(file.fileno())
             Path(fresh).replace(self._path)
-        except BaseException:
+        except BaseException:  # an interrupt too: no half-written file may stay
             with contextlib.suppress(OSError):
                 Path(fresh).unlink()
             raise

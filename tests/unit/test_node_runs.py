@@ -125,3 +125,13 @@ def test_the_records_are_opened_by_the_first_sum_and_leave_no_file(school: Membe
     assert school.scratch.stat().st_mode & 0o077 == 0
     assert [path.name for path in school.scratch.rglob("*")] == [str(RUN)]
     sums.close()
+
+
+def test_a_program_whose_files_were_changed_opens_no_run(
+    school: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = school.runs(Role.DEPARTMENT)
+    assert runs.open(summed_study().digest()) == summed_study()
+    monkeypatch.setattr("node.runs.present_digest", lambda: "ab" * 32)  # an upgrade beneath it
+    with pytest.raises(RefusedError, match="files were changed since this node was started"):
+        runs.open(summed_study().digest())
