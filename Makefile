@@ -34,7 +34,7 @@ check: format-check lint types contracts wire
 venv: $(READY)
 
 $(READY): pyproject.toml constraints.txt $(BIN)/uv
-	$(PIP) --editable '.[coordinator,node,demo,dev]'
+	$(PIP) --editable '.[coordinator,node,demo,figures,dev]'
 	touch $@
 
 $(BIN)/uv:

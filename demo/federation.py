@@ -33,6 +33,7 @@ class Federation:
     Attributes:
         root: holds `coordinator/`, `nodes/<department>/`, `people/<name>/` and `logs/`.
         departments: the nodes; their `datasets/` must be there before `enrol`.
+        witnesses: further nodes, without records.
         settings: further environment variables of the coordinator.
         warm: fork the nodes from one process that has imported their libraries.
         mode: of the nodes: `demo` where the residents are those of the demo city.
@@ -43,6 +44,7 @@ class Federation:
     settings: Mapping[str, str] = field(default_factory=dict)
     warm: bool = False
     mode: Literal["production", "demo"] = "production"
+    witnesses: tuple[str, ...] = ()
     running: dict[str, subprocess.Popen[bytes] | WarmNode] = field(default_factory=dict)
     _ports: tuple[int, int] = (0, 0)
 
@@ -58,6 +60,11 @@ class Federation:
     ) -> None:
         """Stop every process."""
         self.stop()
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """Give the names of all nodes."""
+        return (*self.departments, *self.witnesses)
 
     def home(self, department: str) -> Path:
         """Give the home of a department's node."""
@@ -103,23 +110,24 @@ class Federation:
             )
             self.client(name, "enrol", "--token-file", "-", *where, stdin=token)
 
-        together([*((node, d) for d in self.departments), *((person, name) for name in people)])
+        together([*((node, name) for name in self.nodes), *((person, name) for name in people)])
 
     def start_node(self, department: str) -> None:
-        """Start the department's node."""
+        """Start the node of a department, or of a witness."""
+        program = "witness" if department in self.witnesses else "run"
         if self.warm:
-            node = WarmNode(self.home(department), self.log(department))
+            node = WarmNode(self.home(department), self.log(department), program=program)
             self.running[department] = node
             return
-        command = [*_python("node"), "--home", str(self.home(department)), "run"]
+        command = [*_python("node"), "--home", str(self.home(department)), program]
         self._start(department, command, environment={"OMP_NUM_THREADS": "1"})
 
     def start_nodes(self, client: Datalabbet) -> None:
         """Start every node, and wait until the coordinator has seen each."""
-        for department in self.departments:
+        for department in self.nodes:
             self.start_node(department)
         end = time.monotonic() + _START_SECONDS
-        missing = set(self.departments)
+        missing = set(self.nodes)
         while missing:
             connected = {m.principal.name for m in client.members() if m.connected}
             missing -= connected

@@ -15,6 +15,7 @@ from demo.federation import Federation, together
 from demo.town import AREAS, DEPARTMENTS
 from models.errors import DeadlineError, UsageError
 from models.governance.record import Interval, ReleaseRecord
+from models.governance.study import Study
 
 CENTRAL, ANALYST = "central-team", "analyst"
 MARKER = ".datalabbet-demo"
@@ -126,6 +127,8 @@ def run(
     with Datalabbet.connect(federation.profile(ANALYST)) as client:
         client.export(ended.run_id, release)
         record = client.release(ended.run_id)
+    assert isinstance(study.study, Study)  # noqa: S101 - our own study, and its release
+    assert isinstance(record, ReleaseRecord)  # noqa: S101 - likewise
     elsewhere = town.build(seed=OTHER_SEED, residents=RESIDENTS_ELSEWHERE)
     return Outcome(
         comparison=comparison.compare(

@@ -1,7 +1,7 @@
 """The demo's federation: the departments of the demo city, each with the records it would hold.
 
 The schools are run by three area offices, so that a study can go across nodes that hold the same
-columns for different pupils. The population register is made too, and no node of the demo has it.
+columns for different pupils. Every node has the population register beside its own records.
 """
 
 import shutil
@@ -26,6 +26,7 @@ AREAS = {"schools-north": "Norr", "schools-centre": "Mitt", "schools-south": "Sy
 DEPARTMENTS = (*OFFICES, *AREAS)
 
 _SCHOOLS = "skf"
+_REGISTER = "kir_person"
 _LAST_GRADE = 9
 
 
@@ -59,7 +60,8 @@ def deliver(town: Town, homes: Path) -> None:
         shutil.move(whole / folder, _datasets(homes, department))
     shutil.rmtree(whole)
     for department, area in AREAS.items():
-        _write(town, area_tables(town.tables, area), whole)
+        own = area_tables(town.tables, area)
+        _write(town, {**own, _REGISTER: town.tables[_REGISTER]}, whole)
         shutil.move(whole / _SCHOOLS, _datasets(homes, department))
         shutil.rmtree(whole)
 

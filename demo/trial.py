@@ -25,6 +25,7 @@ from coordinator.client.output import Form, say
 from demo import showcase, warm
 from demo.federation import Federation, together
 from models.errors import UsageError
+from models.governance.record import ReleaseRecord
 
 CENTRAL = "central-team"
 
@@ -76,6 +77,7 @@ def _study(
     ended = progress.check(progress.follow(client.watch(client.start_run(name).run_id)))
     release = client.export(ended.run_id, city.root / "releases" / name)
     record = client.release(ended.run_id)
+    assert isinstance(record, ReleaseRecord)  # noqa: S101 - every study here makes a model
     test = pd.read_csv(city.root / "test.csv", keep_default_na=False)
     model = ReleasedClassifier.from_release(release)
     truth = test[record.study.outcome]

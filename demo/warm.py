@@ -18,9 +18,10 @@ _PRELOAD = ["node.cli", "node.service", "node.work.workbench"]
 class WarmNode:
     """A node's process, with the few calls of `subprocess.Popen` that a federation uses."""
 
-    def __init__(self, home: Path, log: Path) -> None:
+    def __init__(self, home: Path, log: Path, *, program: str = "run") -> None:
         context = multiprocessing.get_context("forkserver")
-        self._process = context.Process(target=_run, args=(str(home), str(log)), daemon=True)
+        given = (str(home), str(log), program)
+        self._process = context.Process(target=_run, args=given, daemon=True)
         self._process.start()
 
     def poll(self) -> int | None:
@@ -55,12 +56,12 @@ def preload() -> None:
     multiprocessing.forkserver.ensure_running()
 
 
-def _run(home: str, log: str) -> None:
+def _run(home: str, log: str, program: str) -> None:
     from node.cli import main  # noqa: PLC0415 - in the node's process
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the demo, which then ends us
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for stream in (sys.stdout, sys.stderr):
         os.dup2(file, stream.fileno())
-    sys.argv = ["datalabbet-node", "--home", home, "run"]
+    sys.argv = ["datalabbet-node", "--home", home, program]
     main()

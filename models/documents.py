@@ -33,15 +33,23 @@ def read(kind: type[T], mapping: object, *, what: str) -> T:
     try:
         document: T = _adapter(kind).validate_python(mapping)
     except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        places = [item["loc"] for item in found]
         problems = tuple(
             FieldProblem(
                 field=".".join(str(part) for part in item["loc"]) or "document",
                 problem=_say(item["type"], item["msg"]),
             )
-            for item in error.errors(include_url=False, include_input=False)
+            for item in found
+            if item["type"] != "too_short" or not _within(places, item["loc"])
         )
         raise InvalidDocumentError(what, problems) from None
     return document
+
+
+def _within(places: list[tuple[int | str, ...]], outer: tuple[int | str, ...]) -> bool:
+    """Tell whether a part of `outer` has a problem of its own: then the part is there."""
+    return any(len(place) > len(outer) and place[: len(outer)] == outer for place in places)
 
 
 def _say(kind: str, message: str) -> str:

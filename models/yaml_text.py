@@ -51,12 +51,16 @@ class YamlText:
         return InvalidDocumentError(self.what, tuple(self._with_line(p) for p in problems))
 
     def line(self, field: str) -> int | None:
-        """Give the line of the dotted path, or of the nearest part above it that is there."""
-        path = tuple(field.split("."))
-        for length in range(len(path), 0, -1):
-            if path[:length] in self.lines:
-                return self.lines[path[:length]]
-        return None
+        """Give the line of the dotted path, or of the nearest part above it that is there.
+
+        A part that the text does not have is left out: of a document that may be of several
+        kinds, problems name the kind too.
+        """
+        path: Path = ()
+        for part in field.split("."):
+            if (*path, part) in self.lines:
+                path = (*path, part)
+        return self.lines.get(path)
 
     def _with_line(self, problem: FieldProblem) -> FieldProblem:
         line = self.line(problem.field)

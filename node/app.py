@@ -6,23 +6,43 @@ top: commands import it only when they need it.
 
 import signal
 import threading
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from models.errors import DataContractError
 from models.randomness import SystemEntropy
 from node import telemetry
 from node.check_report import CheckReport
 from node.config import now, version
 from node.datasets import Dataset
 from node.home import Home
+from node.linkage_report import LinkageReport
 from node.rules import open_rules
 from node.sources import Stored
-from node.vault import contract
+from node.vault import contract, quality
 from node.vault.describe import describe
+from node.vault.linking import Linker, Way
 
 
 def check_data(dataset: Dataset, *, limit: int = 1000) -> CheckReport:
     """Hold a dataset's records against its declaration; see `node.vault.contract.check`."""
     return contract.check(dataset, limit=limit)
+
+
+WAYS = {way.name.lower(): way.value for way in Way}
+"""What the ways are called for people, in which rows are led to residents, or are not."""
+
+
+def linkage(
+    datasets: Iterable[Dataset],
+) -> Iterator[tuple[Dataset, LinkageReport | DataContractError]]:
+    """Link the datasets of a folder to its register; give each with its report, or what failed."""
+    linker = Linker()
+    for dataset in datasets:
+        try:
+            yield dataset, quality.report(dataset, linker)
+        except DataContractError as error:
+            yield dataset, error
 
 
 def draft(source: Stored, *, name: str, folder: Path) -> str:

@@ -20,9 +20,9 @@ from models.linkage.identity import Mode
 from models.randomness import SystemEntropy
 from node import doctor as doctors
 from node import home as homes
-from node.cli_data import data
 from node.cli_gate import gate
 from node.cli_ledger import ledger
+from node.cli_linkage import data
 from node.cli_studies import studies
 from node.config import HOME_VARIABLE, now, version
 from node.home import Home

@@ -11,7 +11,7 @@ import typer
 
 from models import documents
 from models.errors import ConfigurationError, ConnectionFailedError, DeadlineError
-from models.governance.study import Study
+from models.governance.any_study import AnyStudy
 from node.cli_studies import Which, decided, opened
 from node.config import FILE, now
 from node.gate import peers
@@ -106,7 +106,7 @@ def _switch(context: typer.Context) -> Switch:
     return Switch(state)
 
 
-def _find(rules: Rules, coordinator: Coordinator, reference: str) -> Study:
+def _find(rules: Rules, coordinator: Coordinator, reference: str) -> AnyStudy:
     """Give the study as it is proposed now, or what was decided here while nobody answers."""
     try:
         return coordinator.study(reference).study

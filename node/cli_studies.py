@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from models.errors import RefusedError, UsageError
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Decision
-from models.governance.study import Study
 from models.governance.views import StudyStatus
 from node.gate import peers
-from node.gate.preview import Point, preview, short
+from node.gate.points import Point
+from node.gate.preview import preview, short
 from node.home import Home, open_home
 from node.link.coordinator import Coordinator
 from node.output import Form, Json, Output, ending, pairs, say, show, table
@@ -39,7 +40,7 @@ def opened(context: typer.Context) -> Iterator[tuple[Home, Rules, Coordinator]]:
         rules.close()
 
 
-def _here(rules: Rules, study: Study) -> str:
+def _here(rules: Rules, study: AnyStudy) -> str:
     decision = rules.approvals.newest(study.digest())
     if decision is None:
         return "undecided"
@@ -132,7 +133,7 @@ def refuse(
         )
 
 
-def decided(rules: Rules, reference: str) -> Study | None:
+def decided(rules: Rules, reference: str) -> AnyStudy | None:
     """Give the study of that id or hash that was decided here: the coordinator is not asked.
 
     Raises:
@@ -151,7 +152,7 @@ def decided(rules: Rules, reference: str) -> Study | None:
 def _decide(
     rules: Rules,
     coordinator: Coordinator,
-    study: Study,
+    study: AnyStudy,
     decision: Decision,
     *,
     steward: str,
@@ -182,7 +183,7 @@ def _told(rules: Rules, status: StudyStatus) -> dict[str, Json]:
     }
 
 
-def _leaving(rules: Rules, study: Study, *, against: tuple[str, ...]) -> tuple[Point, ...]:
+def _leaving(rules: Rules, study: AnyStudy, *, against: tuple[str, ...]) -> tuple[Point, ...]:
     """Give the short form of what would leave, with its hash, and whose keys are to be compared."""
     found = [] if against else [Point(about="preview", text=short(rules.gate.leaving(study)))]
     members = peers.listed(study, me=rules.department)

@@ -49,9 +49,15 @@ TEMPLATE = """\
 # test_numbers = "test_numbers.json"
 
 # The fewest departments that a study's round may go on with: with local noise, and with secure
-# sums (where two would each see the other's sum, but for its noise).
+# sums (where two would each see the other's sum, but for its noise). And the fewest of a linked
+# study, whose noise is not the departments' own.
 # minimum_cohort = 2
 # minimum_summed = 3
+# minimum_linked = 2
+
+# Who runs this node: the authority or company. A linked study whose shares this node is to compute
+# on must name it so, and is refused while nothing is said here.
+# owner = "Stadsrevisionen"
 
 # The most ε that one study may ask for, and that all studies on the same residents may add up to:
 # in a calendar year (UTC), and in all. The two sums are held at this δ.
@@ -112,8 +118,9 @@ class Settings(BaseSettings):
         datasets: the folder with the declarations, relative to the home.
         mode: whether the records are people's or invented.
         test_numbers: a file with numbers that are never a person's, relative to the home.
-        minimum_cohort, minimum_summed: the fewest departments that a study's round may go on
-            with: with local noise, and with secure sums.
+        minimum_cohort, minimum_summed, minimum_linked: the fewest departments that a study's
+            round may go on with (with local noise, and with secure sums), and of a linked study.
+        owner: who runs this node; empty: it is no server of linked studies.
         epsilon_per_study, delta_per_study: the most ε and δ that one study may ask for.
         departments_per_resident: the fewest departments that a study must reckon with for one
             resident; None: the steward judges.
@@ -137,6 +144,8 @@ class Settings(BaseSettings):
     test_numbers: Path | None = None
     minimum_cohort: Annotated[int, Field(ge=2, le=1000)] = 2
     minimum_summed: Annotated[int, Field(ge=2, le=1000)] = 3
+    minimum_linked: Annotated[int, Field(ge=2, le=1000)] = 2
+    owner: Annotated[str, Field(max_length=200)] = ""
     epsilon_per_study: Budget = 4.0
     delta_per_study: Annotated[float, Field(ge=SMALLEST_DELTA, le=1e-3)] = 1e-4
     departments_per_resident: Annotated[int, Field(ge=1, le=1000)] | None = None

@@ -25,17 +25,15 @@ from models.linkage.identity import Admission
 from models.schema import (
     STRICT,
     Bilingual,
-    CategoryColumn,
     Column,
-    DateColumn,
     Declaration,
     Line,
     Name,
-    NumericColumn,
 )
 from models.yaml_text import YamlText
-from node import fields
+from node import fields, promises
 from node.fields import ColumnField
+from node.promises import Coverage, Linkage, RegisterPromise, day
 from node.sources import CsvSource, DerivedSource, Origin, ParquetSource, Source, SqlSource
 
 __all__ = [
@@ -70,22 +68,6 @@ class IdentityForm(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Coverage:
-    """A promise that no period is without rows.
-
-    Attributes:
-        period: a column of months or days (every month of its bounds has rows) or of whole
-            numbers such as years (every one has).
-        by: a column with categories; each of them then has rows in every period.
-    """
-
-    __pydantic_config__ = STRICT
-
-    period: Name
-    by: Name | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """A declaration, its source, and how its records are read.
 
@@ -93,12 +75,16 @@ class Dataset:
         file: the declaration file's path; relative paths of the source start at its folder.
         key: of rows that agree in these columns, the last one counts. Empty: every row does.
         coverage: which periods have rows.
+        register: that it is the register of its folder.
+        linkage: how its rows are led to residents of the register.
         identity_form: how residents are named.
         extracted: the day on which the records were taken out.
         formats: how days are written, by column; ISO where it says nothing.
         spellings: by column, what else stands for a category, and for which.
         admission: which personal numbers the node takes.
         tables: the datasets that a derived one is made from, in the order of its source.
+        residents: the register of its folder, unless it is that itself.
+        aliases: the dataset that `linkage` names for temporary and replaced numbers.
     """
 
     declaration: Declaration
@@ -106,12 +92,16 @@ class Dataset:
     file: str
     key: tuple[str, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    register: RegisterPromise | None = None
+    linkage: Linkage | None = None
     identity_form: IdentityForm = IdentityForm.OPAQUE
     extracted: date | None = None
     formats: Mapping[str, str] = field(default_factory=dict)
     spellings: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     admission: Admission = _PRODUCTION
     tables: tuple["Dataset", ...] = ()
+    residents: "Dataset | None" = None
+    aliases: "Dataset | None" = None
 
     @property
     def origin(self) -> Origin:
@@ -122,27 +112,29 @@ class Dataset:
 def load(path: Path, *, admission: Admission = _PRODUCTION) -> Dataset:
     """Give the dataset that a declaration file describes.
 
-    The tables of a derived dataset are looked for in the file's folder.
+    Its register, and the tables that it is derived from or that `linkage` names, are looked for
+    in the file's folder.
 
     Raises:
         ConfigurationError: the file cannot be read.
         InvalidDocumentError: it does not keep the format; every problem has its path and line.
     """
     found = _read(path, admission)
-    if not isinstance(found.dataset.source, DerivedSource):
+    if not isinstance(found.dataset.source, DerivedSource) and found.dataset.linkage is None:
         return found.dataset
-    return _with_tables(found, _read_folder(path.parent, admission))
+    return _with_others(found, _read_folder(path.parent, admission))
 
 
 def load_folder(folder: Path, *, admission: Admission = _PRODUCTION) -> tuple[Dataset, ...]:
     """Give the datasets of every `*.yaml` and `*.yml` in a folder, by file name.
 
     Raises:
-        ConfigurationError: the folder cannot be read, or two files declare the same name.
+        ConfigurationError: the folder cannot be read, or two files declare the same name, or each
+            a register.
         InvalidDocumentError: a file does not keep the format.
     """
     found = _read_folder(folder, admission)
-    return tuple(_with_tables(item, found) for item in found.values())
+    return tuple(_with_others(item, found) for item in found.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +164,46 @@ def _read_folder(folder: Path, admission: Admission) -> dict[str, _Read]:
     return found
 
 
-def _with_tables(item: _Read, folder: Mapping[str, _Read]) -> Dataset:
-    """Give a dataset with the tables it is derived from."""
+def _with_others(item: _Read, folder: Mapping[str, _Read]) -> Dataset:
+    """Give a dataset with those of its folder that it stands on."""
     dataset = item.dataset
-    if not isinstance(dataset.source, DerivedSource):
-        return dataset
+    register = _register(folder)
+    if isinstance(dataset.source, DerivedSource):
+        problems = _faults_of_tables(dataset, dataset.source, folder)
+        if problems:
+            raise item.document.invalid(problems)
+        tables = tuple(_with_others(folder[name], folder) for name in dataset.source.tables)
+        return replace(dataset, tables=tables, residents=register)
+    named = dataset.linkage.aliases if dataset.linkage is not None else None
+    aliases = folder[named.dataset].dataset if named and named.dataset in folder else None
+    if dataset.linkage is not None:
+        problems = promises.faults_in_folder(
+            dataset.linkage,
+            register=None if register is None else register.declaration,
+            aliases=None if aliases is None else aliases.declaration,
+        )
+        if problems:
+            raise item.document.invalid(problems)
+    return replace(
+        dataset, residents=None if dataset.register is not None else register, aliases=aliases
+    )
+
+
+def _register(folder: Mapping[str, _Read]) -> Dataset | None:
+    found = [item.dataset for item in folder.values() if item.dataset.register is not None]
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{found[0].file} and {found[1].file} both declare a register",
+            hint="A folder has one register. Take `register` out of the other declaration.",
+        )
+    return found[0] if found else None
+
+
+def _faults_of_tables(
+    dataset: Dataset, source: DerivedSource, folder: Mapping[str, _Read]
+) -> list[FieldProblem]:
     problems = []
-    for number, name in enumerate(dataset.source.tables):
+    for number, name in enumerate(source.tables):
         text = ""
         if name not in folder:
             text = f"{name} is not declared in this folder"
@@ -188,9 +213,7 @@ def _with_tables(item: _Read, folder: Mapping[str, _Read]) -> Dataset:
             text = f"{name} is not public, and what is made from it cannot be"
         if text:
             problems.append(FieldProblem(field=f"source.tables.{number}", problem=text))
-    if problems:
-        raise item.document.invalid(problems)
-    return replace(dataset, tables=tuple(folder[name].dataset for name in dataset.source.tables))
+    return problems
 
 
 def _read(path: Path, admission: Admission) -> _Read:
@@ -240,6 +263,8 @@ class _File:
     public: Annotated[bool, Field(strict=True)] = False
     source: Annotated[Source, Field(discriminator="kind")]
     coverage: Annotated[tuple[Coverage, ...], Field(max_length=20)] = ()
+    register: RegisterPromise | None = None
+    linkage: Linkage | None = None
     schema: _Schema
 
 
@@ -295,6 +320,8 @@ def _dataset(content: _File, *, file: str) -> Dataset:
         file=file,
         key=content.schema.primary_key,
         coverage=content.coverage,
+        register=content.register,
+        linkage=content.linkage,
         identity_form=content.resident_id_form,
         extracted=extracted,
         formats={item.name: item.format for item in items if item.format},
@@ -319,30 +346,21 @@ def _columns(schema: _Schema) -> tuple[list[Column], list[FieldProblem]]:
 
 def _extracted(text: str | None) -> tuple[date | None, list[FieldProblem]]:
     try:
-        if text is None or re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            return None if text is None else date.fromisoformat(text), []
-    except ValueError:
-        pass
-    return None, [FieldProblem(field="extracted", problem="must be a day, YYYY-MM-DD")]
+        return None if text is None else day(text), []
+    except ValueError as error:
+        return None, [FieldProblem(field="extracted", problem=str(error))]
 
 
 def _promises(content: _File, columns: list[Column]) -> list[FieldProblem]:
-    """List what key and coverage say about columns that cannot keep it."""
+    """List what key, coverage, register and linkage say about columns that cannot keep it."""
     own = {column.name: column for column in columns}
-    found = []
-    for number, name in enumerate(content.schema.primary_key):
-        path = f"schema.primaryKey.{number}"
-        if name not in own and name != content.resident_id:
-            found.append(FieldProblem(field=path, problem=f"{name} is not a declared column"))
-        elif name in own and own[name].missing is not None:
-            text = f"{name} may be missing, and a key must be whole"
-            found.append(FieldProblem(field=path, problem=text))
-    for number, item in enumerate(content.coverage):
-        period = own.get(item.period)
-        if not isinstance(period, DateColumn | NumericColumn) or period.type == "number":
-            text = f"{item.period} is not a column of dates, months or whole numbers"
-            found.append(FieldProblem(field=f"coverage.{number}.period", problem=text))
-        if item.by is not None and not isinstance(own.get(item.by), CategoryColumn):
-            text = f"{item.by} is not a column with categories"
-            found.append(FieldProblem(field=f"coverage.{number}.by", problem=text))
+    found = promises.faults_of_key(content.schema.primary_key, own, resident_id=content.resident_id)
+    found += promises.faults_of_coverage(content.coverage, own)
+    if content.linkage is not None:
+        found += promises.faults_of_linkage(content.linkage, own)
+    if content.register is not None:
+        found += promises.faults_of_register(content.register, own)
+        if isinstance(content.source, DerivedSource) or content.linkage is not None:
+            text = "a register is neither derived nor linked to another"
+            found.append(FieldProblem(field="register", problem=text))
     return found

@@ -3,19 +3,21 @@
 from dataclasses import dataclass
 
 from models.errors import NotFoundError, RefusedError
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Decision, Statement, sign
-from models.governance.study import Study
 from models.governance.views import StudyStatus
 from models.quantities import Delta, Epsilon
 from node.config import now
 from node.gate.approvals import Approvals
-from node.gate.gate import Gate, Own, Policy
+from node.gate.gate import Gate
+from node.gate.policy import Own, Policy
 from node.gate.switch import Switch
 from node.home import Home
 from node.ledger.journal import Journal, Owner
 from node.ledger.ledger import Ledger
 from node.link.coordinator import Coordinator, connect
 from node.link.keyring import Keyring
+from node.promises import RegisterPromise
 from node.shelf import Shelf
 from protos.installed import code_digest
 
@@ -53,6 +55,8 @@ def open_rules(home: Home) -> Rules:
     policy = Policy(
         minimum_cohort=settings.minimum_cohort,
         minimum_summed=settings.minimum_summed,
+        minimum_linked=settings.minimum_linked,
+        owner=settings.owner,
         per_study=Epsilon(settings.epsilon_per_study),
         per_study_delta=Delta(settings.delta_per_study),
         departments_per_resident=settings.departments_per_resident,
@@ -75,10 +79,16 @@ def open_rules(home: Home) -> Rules:
             declarations=shelf.declarations,
             policy=policy,
             stopped=Switch(home.state).stopped,
+            register=lambda: _register(shelf),
         ),
         journal=journal,
         ledger=Ledger(journal, limits=home.limits()),
     )
+
+
+def _register(shelf: Shelf) -> RegisterPromise | None:
+    found = shelf.register()
+    return None if found is None else found.register
 
 
 def open_coordinator(home: Home) -> Coordinator:
@@ -87,7 +97,7 @@ def open_coordinator(home: Home) -> Coordinator:
 
 
 def decide(
-    rules: Rules, study: Study, decision: Decision, *, steward: str, reason: str = ""
+    rules: Rules, study: AnyStudy, decision: Decision, *, steward: str, reason: str = ""
 ) -> int:
     """Sign and keep the steward's decision, not yet submitted; give its number.
 
@@ -115,7 +125,7 @@ def decide(
     return rules.approvals.store(study, sign(statement, rules.keyring.identity()))
 
 
-def submit(rules: Rules, study: Study, number: int, coordinator: Coordinator) -> StudyStatus:
+def submit(rules: Rules, study: AnyStudy, number: int, coordinator: Coordinator) -> StudyStatus:
     """Submit the newest decision on a study; it counts as submitted when the coordinator has it.
 
     Raises:

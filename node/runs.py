@@ -2,8 +2,11 @@
 
 import enum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models.errors import RefusedError
+from models.governance.any_study import AnyStudy
+from models.governance.linked import LinkedStudy
 from models.governance.study import Study
 from models.privacy.plan import plan
 from models.randomness import Entropy
@@ -12,6 +15,7 @@ from node.datasets import Dataset
 from node.gate import steps, sums
 from node.gate.averaged_sums import AveragedSums
 from node.gate.joining import Joining
+from node.gate.linked_part import LinkedPart
 from node.gate.steps import Steps
 from node.gate.sums import Sums
 from node.gate.witness import Witness
@@ -20,6 +24,9 @@ from node.rules import Rules
 from node.shelf import chosen
 from protos.installed import code_digest, present_digest
 
+if TYPE_CHECKING:
+    from node.gate import linked
+
 
 class Role(enum.StrEnum):
     """What a node's program is run as: `datalabbet-node run`, or `datalabbet-node witness`."""
@@ -27,12 +34,22 @@ class Role(enum.StrEnum):
     DEPARTMENT = "department"
     WITNESS = "witness"
 
-    def admits(self, study: Study, *, name: str) -> None:
+    def admits(self, study: AnyStudy, *, name: str) -> None:
         """Refuse a study in which the member of that name has another role.
+
+        A server of a linked study may be a department's program or a witness's.
 
         Raises:
             RefusedError: it has, or it is not in the study.
         """
+        if isinstance(study, LinkedStudy):
+            if self is Role.WITNESS and name in study.departments:
+                raise RefusedError(
+                    f"the study {study.study} names {name} as a department, and a witness has no "
+                    "records",
+                    hint="A department runs `datalabbet-node run`.",
+                )
+            return
         summed = study.secure_sum
         witness = summed is not None and summed.witness == name
         if self is Role.DEPARTMENT and witness:
@@ -57,7 +74,7 @@ class Runs:
         self._entropy = entropy
         self._scratch = scratch
 
-    def open(self, study_hash: str) -> Study:
+    def open(self, study_hash: str) -> AnyStudy:
         """Give the approved study, if this node has its part in it.
 
         Raises:
@@ -72,20 +89,16 @@ class Runs:
         self._role.admits(study, name=self._rules.department)
         return study
 
-    def work(self, study: Study, *, run: int) -> Steps | Sums | AveragedSums | Witness:
+    def work(
+        self, study: AnyStudy, *, run: int
+    ) -> Steps | Sums | AveragedSums | Witness | LinkedPart:
         """Give this node's part in a run. No record is opened, and nothing is charged."""
         rules, gate, ledger = self._rules, self._rules.gate, self._rules.ledger
+        if isinstance(study, LinkedStudy):
+            return self._linked(study, run)
         if study.secure_sum is None:
             return self._steps(study, run)
-        identity = rules.keyring.identity()
-        joining = Joining(
-            study=study,
-            run=run,
-            member=rules.department,
-            gate=gate,
-            identity=identity,
-            entropy=self._entropy,
-        )
+        identity, joining = rules.keyring.identity(), self._joining(study, run)
         if self._role is Role.WITNESS:
             used = WitnessContexts(rules.journal)
             return Witness(
@@ -108,6 +121,44 @@ class Runs:
             ledger=ledger,
             bench=lambda: self._sum_bench(study, run),
         )
+
+    def _joining(self, study: AnyStudy, run: int) -> Joining:
+        rules = self._rules
+        return Joining(
+            study=study,
+            run=run,
+            member=rules.department,
+            gate=rules.gate,
+            identity=rules.keyring.identity(),
+            entropy=self._entropy,
+        )
+
+    def _linked(self, study: LinkedStudy, run: int) -> LinkedPart:
+        from node.gate.linked import Linked  # noqa: PLC0415 - torch: seconds
+        from node.gate.server import Computing  # noqa: PLC0415
+
+        rules, joining, holding, serving = self._rules, self._joining(study, run), None, None
+        if rules.department in study.departments:
+            holding = Linked(
+                study=study,
+                run=run,
+                member=rules.department,
+                joining=joining,
+                gate=rules.gate,
+                ledger=rules.ledger,
+                bench=lambda: self._linked_bench(study),
+                entropy=self._entropy,
+            )
+        if rules.department in study.committee.names:
+            serving = Computing(
+                study=study,
+                run=run,
+                member=rules.department,
+                joining=joining,
+                gate=rules.gate,
+                entropy=self._entropy,
+            )
+        return LinkedPart(study=study, joining=joining, holding=holding, serving=serving)
 
     def _steps(self, study: Study, run: int) -> Steps:
         return Steps(
@@ -141,6 +192,21 @@ class Runs:
             plan=training_plan(study),
             entropy=self._entropy,
             scratch=self._folder(run),
+        )
+
+    def _linked_bench(self, study: LinkedStudy) -> "linked.Bench":
+        from node.work.linked_bench import LinkedBench  # noqa: PLC0415 - torch: seconds
+
+        shelf, me = self._rules.shelf, self._rules.department
+        residents = shelf.register()
+        if residents is None:
+            raise RefusedError("no register is declared at this node")
+        names = {item.dataset for item in study.variables if item.department == me}
+        return LinkedBench(
+            study=study,
+            department=me,
+            residents=residents,
+            datasets=lambda: {name: chosen(shelf.datasets(), name)[0] for name in names},
         )
 
     def _dataset(self, study: Study) -> Dataset:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from models.errors import DatalabbetError, RefusedError
-from models.governance.study import Study
+from models.governance.any_study import AnyStudy
 from models.governance.views import Assignment, Notice
 from models.ledger.entries import SignedHead
 from models.randomness import Entropy
@@ -190,7 +190,7 @@ class Node:
         self._exchanges[run_id] = exchange
         exchange.start()
 
-    def _prepare(self, run_id: int, study: Study) -> Answering:
+    def _prepare(self, run_id: int, study: AnyStudy) -> Answering:
         return RunWork(
             study=study,
             run_id=run_id,

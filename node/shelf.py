@@ -41,6 +41,11 @@ class Shelf:
         """Give the declarations by name. Raises as `datasets`."""
         return {name: item.declaration for name, item in self.datasets().items()}
 
+    def register(self) -> Dataset | None:
+        """Give the dataset that is the folder's register, or None. Raises as `datasets`."""
+        found = [item for item in self.datasets().values() if item.register is not None]
+        return found[0] if found else None
+
     def stamp(self) -> _Stamp:
         """Give what changes when a file does: names, times and sizes.
 

@@ -1,6 +1,7 @@
 """What a node is and what studies have spent at it, from its own files alone."""
 
-from models.governance.study import Study
+from models.governance.any_study import AnyStudy
+from models.governance.linked import LinkedStudy
 from node.gate.approvals import LocalDecision
 from node.gate.switch import Switch
 from node.home import Home, running
@@ -50,8 +51,13 @@ def _spent(rules: Rules, decision: LocalDecision) -> dict[str, Json]:
     }
 
 
-def _epsilon(study: Study, spending: Spending) -> float:
+def _epsilon(study: AnyStudy, spending: Spending) -> float:
     """Give ε of what was charged, for one resident in as many departments as the study says."""
+    if isinstance(study, LinkedStudy):
+        from models.linkage.plan import epsilon as linked  # noqa: PLC0415 - as below
+
+        spent = linked(study, runs=spending.charges) if spending.charges else None
+        return spent or 0.0
     from models.privacy.accounting import epsilon  # noqa: PLC0415 - scipy; only `status` needs it
 
     delta = study.privacy.delta

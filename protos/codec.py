@@ -21,11 +21,12 @@ from google.protobuf.unknown_fields import (  # type: ignore[import-not-found]  
 
 from models import documents
 from models.errors import FieldProblem, InvalidDocumentError, ProtocolViolationError
-from models.governance import principal, views
+from models.governance import any_record, any_study, principal, views
+from models.governance.any_record import AnyRecord
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Approval
 from models.governance.principal import Principal, Role
 from models.governance.states import RunState, StudyState
-from models.governance.study import Study
 from models.ledger.entries import SignedHead
 from models.ledger.received import Mark, Page, Received
 from models.schema import Declaration
@@ -156,22 +157,54 @@ def read_json(kind: type[T], data: bytes, *, what: str) -> T:
     Raises:
         InvalidDocumentError: not JSON, too large, not of the class, or not in canonical form.
     """
+    return _canonical(documents.read(kind, _mapping(data, what), what=what), data, what)
+
+
+def read_study(data: bytes, *, what: str) -> AnyStudy:
+    """Give the study, of either kind, in canonical JSON bytes.
+
+    Raises:
+        InvalidDocumentError: as `read_json`.
+    """
+    return _canonical(any_study.read(_mapping(data, what), what=what), data, what)
+
+
+def read_record(data: bytes, *, what: str) -> AnyRecord:
+    """Give the record of a release, of either kind, in canonical JSON bytes.
+
+    Raises:
+        InvalidDocumentError: as `read_json`.
+    """
+    return _canonical(any_record.read(_mapping(data, what), what=what), data, what)
+
+
+def _mapping(data: bytes, what: str) -> object:
     if not 0 < len(data) <= _MAX_DOCUMENT:
         raise _bad(what, f"must have between 1 and {_MAX_DOCUMENT} bytes")
     try:
-        mapping = json.loads(data, object_pairs_hook=_no_repeats, parse_constant=_no_constant)
+        mapping: object = json.loads(
+            data, object_pairs_hook=_no_repeats, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError):
         raise _bad(what, "is not valid JSON") from None
-    document = documents.read(kind, mapping, what=what)
+    return mapping
+
+
+def _canonical(document: T, data: bytes, what: str) -> T:
     if documents.write(document) != data:
         raise _bad(what, "is not in canonical form (RFC 8785)")
     return document
 
 
-def _document(message: Message, field: str, kind: type[T], what: str) -> T:
+def _held(message: Message, field: str) -> bytes:
     if not message.HasField(field):
         raise _refuse(message, field, "is required")
-    return read_json(kind, getattr(message, field).json, what=what)
+    found: bytes = getattr(message, field).json
+    return found
+
+
+def _document(message: Message, field: str, kind: type[T], what: str) -> T:
+    return read_json(kind, _held(message, field), what=what)
 
 
 def _wrap(document: object) -> Document:
@@ -361,13 +394,13 @@ def write_catalogue_entry(entry: views.CatalogueEntry) -> catalogue_pb2.Dataset:
 # --- studies -------------------------------------------------------------------------------
 
 
-def read_proposal(message: studies_pb2.ProposeStudyRequest) -> Study:
+def read_proposal(message: studies_pb2.ProposeStudyRequest) -> AnyStudy:
     """Give the proposed study."""
     _known(message)
-    return _document(message, "study", Study, "the study")
+    return read_study(_held(message, "study"), what="the study")
 
 
-def write_proposal(study: Study) -> studies_pb2.ProposeStudyRequest:
+def write_proposal(study: AnyStudy) -> studies_pb2.ProposeStudyRequest:
     """Give the message that proposes a study."""
     return studies_pb2.ProposeStudyRequest(study=_wrap(study))
 
@@ -395,7 +428,7 @@ def write_approval(approval: Approval) -> studies_pb2.SubmitApprovalRequest:
 def read_study_status(message: studies_pb2.StudyStatus) -> views.StudyStatus:
     """Give a study's status, having checked that the hash is that of the study."""
     _known(message)
-    study = _document(message, "study", Study, "the study")
+    study = read_study(_held(message, "study"), what="the study")
     if study.digest() != message.study_hash:
         raise _refuse(message, "study_hash", "is not the hash of the study")
     state = _STUDY_STATES.get(message.state)

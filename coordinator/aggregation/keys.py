@@ -7,10 +7,10 @@ on trust from it (`models.secagg.agreement`).
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from coordinator.flower.keyed import KeyMessages
 from coordinator.flower.question import Outcome, Question
-from coordinator.flower.sums import SumMessages
 from models.errors import RunFailedError
-from models.governance.study import Study
+from models.governance.any_study import AnyStudy
 from models.secagg import agreement
 from models.secagg.agreement import Cohort, Offer
 
@@ -33,9 +33,9 @@ class Ask(Protocol):
 class Keys:
     """The agreement of one run's members, made anew when somebody lost or lacks its keys."""
 
-    def __init__(self, *, study: Study, run_id: int, messages: SumMessages, ask: Ask) -> None:
+    def __init__(self, *, study: AnyStudy, run_id: int, messages: KeyMessages, ask: Ask) -> None:
         self._roster = study.signed_roster
-        self._departments = study.departments
+        self._members = messages.members
         self._hash = study.digest()
         self._run = run_id
         self._messages = messages
@@ -75,7 +75,7 @@ class Keys:
 
     def _agreed(self) -> Cohort:
         for _ in range(_TRIES):
-            offers = self._offers(self._departments, self.minimum)
+            offers = self._offers(self._members, self.minimum)
             if self.witness is not None:
                 offers += self._offers((self.witness,), 1)
             cohort = agreement.verify(

@@ -8,6 +8,7 @@ except under local noise, where it has other masks over what was released before
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,7 @@ class Sums:
         self._roster = study.signed_roster
         self._messages = messages
         self._ask = ask
+        self._lost: list[str] = []
         self._keys = Keys(study=study, run_id=run_id, messages=messages, ask=ask)
 
     def total(self, step: str, arrays: Arrays) -> Summed:
@@ -60,16 +62,36 @@ class Sums:
         missing: Mapping[str, Fault] = {}
         for attempt in range(1, self._roster.attempts + 1):
             cohort = self._keys.cohort()
-            found = self._attempt(step, attempt, arrays, cohort)
+            try:
+                found = self._attempt(step, attempt, arrays, cohort)
+            except RunFailedError as error:
+                raise self._explained(error) from None
             if isinstance(found, Summed):
                 return found
             missing = found
-        reasons = "; ".join(f"{name} {fault.value}" for name, fault in missing.items())
+            self._lost.append(f"{_reasons(missing)} in the step {step}")
         raise RunFailedError(
             f"the step {step} was tried {self._roster.attempts} times, which is the most that the "
-            f"study allows; at last: {reasons}",
+            f"study allows; at last: {_reasons(missing)}",
             hint="See what happened to the nodes that are named, then start a new run; what the "
             "departments charged stays charged.",
+        )
+
+    def _explained(self, error: RunFailedError) -> RunFailedError:
+        """Say why the departments' budgets went: a new attempt is charged at those who answered.
+
+        Who is left out for its budget is seldom who made the attempts necessary.
+        """
+        if not self._lost or self._study.masked:
+            return error
+        spare = self._study.privacy.spare_rounds
+        return RunFailedError(
+            error.message,
+            hint=f"{len(self._lost)} attempts of this run had to be made anew, because "
+            f"{'; '.join(self._lost)}. Each is charged again at every department that answers; the "
+            f"study allows {spare} of them in its whole training (`spare_rounds`). See why those "
+            "nodes lost their keys or answers. What was charged stays charged: if a department's "
+            "budget for this study is spent, propose a new study, with more `spare_rounds`.",
         )
 
     def _attempt(
@@ -84,13 +106,12 @@ class Sums:
             cohort=cohort.digest(),
             arrays=arrays,
         )
-        state = coordinator.start(self._roster, cohort, context)
-        question = self._messages.sum(cohort.names, context, arrays)
+        adding = _Adding(coordinator.start(self._roster, cohort, context))
+        question = self._messages.sum(cohort.names, context, arrays, taken=adding.take)
         outcome = self._asked(question, cohort.names, self._keys.minimum)
         if not outcome.enough:
             return outcome.faults
-        state = _collected(state, question)
-        masks = None
+        state, masks = adding.state, None
         if self._keys.witness is not None:
             masked = self._masks(state, self._keys.witness)
             if not isinstance(masked, MaskSum):
@@ -113,16 +134,23 @@ class Sums:
         outcome = self._asked(question, (witness,), 1)
         return question.answers[witness] if outcome.enough else outcome.faults
 
-    def _asked(
-        self, question: Question[Masked] | Question[MaskSum], names: tuple[str, ...], minimum: int
-    ) -> Outcome:
+    def _asked(self, question: Question[Any], names: tuple[str, ...], minimum: int) -> Outcome:
         outcome = self._ask(question, cohort=names, minimum=minimum)
         if Fault.NOT_JOINED in outcome.faults.values():
             self._keys.lost()
         return outcome
 
 
-def _collected(state: Collection, question: Question[Masked]) -> Collection:
-    for name in sorted(question.answers):
-        state = coordinator.received(state, question.answers[name], sender=name)
-    return state
+class _Adding:
+    """Adds answers up as they come, so that no two of them are held at once."""
+
+    def __init__(self, state: Collection) -> None:
+        self.state = state
+
+    def take(self, message: Masked) -> None:
+        """Add an answer."""
+        self.state = coordinator.received(self.state, message, sender=message.member)
+
+
+def _reasons(faults: Mapping[str, Fault]) -> str:
+    return "; ".join(f"{name} {fault.value}" for name, fault in faults.items())

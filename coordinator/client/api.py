@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Self
 
 import grpc
 
-from coordinator.client import config, connection, exports
+from coordinator.client import config, connection, exports, proposals
 from coordinator.client import profile as profiles
 from coordinator.client import received as chains
 from coordinator.client.connection import call_again, restoring
 from models.errors import DatalabbetError, DeadlineError, NotFoundError
-from models.governance import draft as drafts
+from models.governance.any_record import AnyRecord
+from models.governance.any_study import AnyDraft, AnyStudy
+from models.governance.linked import LinkedStudy
+from models.governance.linked_record import LinkedRecord
 from models.governance.principal import Principal, Role
 from models.governance.record import ReleaseRecord
-from models.governance.resolution import resolve
 from models.governance.states import ended
-from models.governance.study import Study, StudyDraft
+from models.governance.study import Study
 from models.governance.views import (
     CatalogueEntry,
     Member,
@@ -36,7 +38,7 @@ from models.governance.views import (
     RunStatus,
     StudyStatus,
 )
-from protos import codec, installed
+from protos import codec
 from protos.fleet.v1.catalogue_pb2 import ListDatasetsRequest
 from protos.fleet.v1.catalogue_pb2_grpc import CatalogueServiceStub
 from protos.fleet.v1.fleet_pb2 import ListMembersRequest
@@ -61,6 +63,7 @@ from protos.studies.v1.studies_pb2_grpc import StudiesServiceStub
 
 if TYPE_CHECKING:  # scikit-learn and pandas take a second to import; the command rarely needs them
     from coordinator.client.estimator import ReleasedClassifier
+    from coordinator.client.linked_results import LinkedResults
 
 PATIENCE = 60.0
 """Seconds for which `watch` goes on calling a coordinator that does not answer."""
@@ -147,27 +150,17 @@ class Datalabbet:
         answer = call_again(self._studies.GetStudy, request, doing="reading the study")
         return codec.read_study_status(answer.study)
 
-    def resolve(self, study: StudyDraft | Path | str) -> Study:
+    def resolve(self, study: AnyDraft | Path | str) -> AnyStudy:
         """Give the study that a draft or a study file describes, by the present catalogue.
 
         Raises:
             InvalidDocumentError: every problem, with its field (and line, for a file).
+            UsageError: a question of a linked study cannot be asked so.
         """
-        if isinstance(study, Study):
+        if isinstance(study, Study | LinkedStudy):
             return study
-        if isinstance(study, StudyDraft):
-            entries = {e.department: e for e in self.catalogue() if _is(e, study.dataset)}
-            declared = {
-                name: entries[name].declaration if name in entries else None
-                for name in study.departments
-            }
-            return resolve(
-                study,
-                declared,
-                code=installed.code_digest(),
-                identities=self._identities() if study.secure_sum else {},
-            )
-        return self.resolve(read_draft(Path(study)))
+        draft = proposals.read_draft(Path(study)) if isinstance(study, Path | str) else study
+        return proposals.resolved(draft, catalogue=self.catalogue, identities=self._identities)
 
     def _identities(self) -> dict[str, str]:
         """Give the identity key (hex) that each department enrolled with."""
@@ -177,7 +170,7 @@ class Datalabbet:
             if member.principal.role is Role.DEPARTMENT and not member.revoked
         }
 
-    def propose(self, study: StudyDraft | Path | str) -> StudyStatus:
+    def propose(self, study: AnyDraft | Path | str) -> StudyStatus:
         """Register a study (a draft or file is resolved first) and ask for its approvals.
 
         Proposing the same study again changes nothing.
@@ -257,7 +250,7 @@ class Datalabbet:
         answer = call_again(self._releases.ListReleases, request, doing="listing the releases")
         return tuple(codec.read_release_summary(item) for item in answer.releases)
 
-    def release(self, run_id: int) -> ReleaseRecord:
+    def release(self, run_id: int) -> AnyRecord:
         """Give the record of a run's release."""
         return self._release(run_id)[1]
 
@@ -279,16 +272,34 @@ class Datalabbet:
 
         _, record = self._release(run_id)
         entry = record.file(exports.MODEL)
-        if entry is None:
+        if entry is None or not isinstance(record, ReleaseRecord):
             raise NotFoundError(f"the release of run {run_id} has no model")
         content = exports.collect(entry, self._parts(run_id)(entry.name))
         return ReleasedClassifier.from_parts(record, content)
 
-    def _release(self, run_id: int) -> tuple[ReleaseSummary, ReleaseRecord]:
+    def results(self, run_id: int) -> "LinkedResults":
+        """Give the answers and tables of a linked study's run, without writing files.
+
+        Raises:
+            NotFoundError: the release is that of a model.
+        """
+        from coordinator.client.linked_results import LinkedResults  # noqa: PLC0415 - as above
+
+        _, record = self._release(run_id)
+        if not isinstance(record, LinkedRecord):
+            raise NotFoundError(
+                f"the release of run {run_id} is a model, which answers no questions",
+                hint="`datalabbet releases show` shows it.",
+            )
+
+        parts = self._parts(run_id)
+        return LinkedResults.of(record, lambda entry: exports.collect(entry, parts(entry.name)))
+
+    def _release(self, run_id: int) -> tuple[ReleaseSummary, AnyRecord]:
         request = GetReleaseRequest(run_id=run_id)
         answer = call_again(self._releases.GetRelease, request, doing="reading the release")
         summary = codec.read_release_summary(answer.summary)
-        record = codec.read_json(ReleaseRecord, answer.record.json, what="the release record")
+        record = codec.read_record(answer.record.json, what="the release record")
         exports.check(summary, record, run_id=run_id)
         return summary, record
 
@@ -300,17 +311,3 @@ class Datalabbet:
                     yield bytes(answer.data)
 
         return download
-
-
-def read_draft(path: Path) -> StudyDraft:
-    """Give the draft in a study file.
-
-    Raises:
-        UsageError: the file cannot be read.
-        InvalidDocumentError: every problem with its field and line.
-    """
-    return drafts.read(exports.read_text(path), name=str(path))
-
-
-def _is(entry: CatalogueEntry, dataset: str) -> bool:
-    return entry.declaration.name == dataset

@@ -22,6 +22,7 @@ from coordinator.client import (
     connection,
     exports,
     ledger_commands,
+    linked_commands,
     privacy_commands,
     received_commands,
     release_commands,
@@ -50,6 +51,7 @@ app.add_typer(study_commands.app, name="study")
 app.add_typer(privacy_commands.app, name="privacy")
 app.add_typer(run_commands.app, name="run")
 app.add_typer(release_commands.app, name="releases")
+app.add_typer(linked_commands.app, name="linked")
 app.add_typer(received_commands.app, name="ledger")
 received_commands.app.command("city")(ledger_commands.city)
 app.command("members")(catalogue_commands.members)
@@ -179,7 +181,7 @@ def _add_demo() -> None:
     It stands above this package, so it is found by name and not imported.
     """
     if importlib.util.find_spec("demo") and importlib.util.find_spec("demo.cli"):
-        app.command("demo")(importlib.import_module("demo.cli").demo)
+        app.add_typer(importlib.import_module("demo.cli").app, name="demo")
         commands = importlib.import_module("demo.city.cli").demo_data
         app.add_typer(commands, name="demo-data")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from coordinator.client.profile import write_atomically
 from models.errors import ProtocolViolationError, UsageError
-from models.governance.record import RecordedFile, ReleaseRecord
+from models.governance.any_record import AnyRecord
+from models.governance.record import RecordedFile
 from models.governance.views import ReleaseFile, ReleaseSummary
 
 MODEL, RECORD = "model.safetensors", "record.json"
@@ -20,7 +21,7 @@ Download = Callable[[str], Iterator[bytes]]
 """Gives the parts of the file of that name."""
 
 
-def check(summary: ReleaseSummary, record: ReleaseRecord, *, run_id: int) -> None:
+def check(summary: ReleaseSummary, record: AnyRecord, *, run_id: int) -> None:
     """Refuse a record that is not that of the run, or that names other files than the summary.
 
     Raises:
@@ -56,9 +57,7 @@ def collect(entry: RecordedFile | ReleaseFile, parts: Iterator[bytes]) -> bytes:
     return bytes(content)
 
 
-def write(
-    folder: Path, *, summary: ReleaseSummary, record: ReleaseRecord, download: Download
-) -> Path:
+def write(folder: Path, *, summary: ReleaseSummary, record: AnyRecord, download: Download) -> Path:
     """Write every file of a release into `folder`, which must be new or empty; give it.
 
     The files are gathered beside it and moved into place at the end: a folder of that name
@@ -111,8 +110,17 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         UsageError: it cannot be written.
     """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file for a person: wholly or not at all.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
     try:
-        write_atomically(path, text.encode(), mode=0o644)
+        write_atomically(path, content, mode=0o644)
     except OSError as error:
         raise UsageError(f"{path} cannot be written ({error.strerror})") from None
 

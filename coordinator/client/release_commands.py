@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from coordinator.client import views
+from coordinator.client import exports, views
+from coordinator.client.linked_commands import Drawing, Only, Question
 from coordinator.client.options import Output, Profile, Run, connect, group
 from coordinator.client.output import Form, say, show
 
-app = group("Releases: models with their cards, named by the run that made them.")
+app = group("Releases: models and answers with their cards, named by the run that made them.")
 
 
 @app.command("list")
@@ -23,10 +24,39 @@ def list_all(*, output: Output = Form.TABLE, profile: Profile = None) -> None:
 
 @app.command("show")
 def show_one(*, run: Run, output: Output = Form.TABLE, profile: Profile = None) -> None:
-    """Show the release of a run: its quality with intervals, its protection, its files."""
+    """Show the release of a run: how good or sharp it is, its protection, its files."""
     with connect(profile) as city:
         record = city.release(run)
     show(output, data=views.document(record), text=views.record_text(record))
+
+
+@app.command("results")
+def results(
+    *,
+    run: Run,
+    question: Question = "",
+    only: Only = "",
+    figure: Drawing = None,
+    output: Output = Form.TABLE,
+    profile: Profile = None,
+) -> None:
+    """Show the answers of a linked study's run: figures with 95 % intervals, tests and curves."""
+    # The estimates import for a second: only here.
+    from coordinator.client import answer_views, figures  # noqa: PLC0415
+
+    with connect(profile) as city:
+        found = city.results(run)
+    answers = answer_views.chosen(found.answers, question=question, only=only)
+    study = found.record.study
+    if figure is not None:
+        exports.write_bytes(figure, figures.results(answers, title=study.title.en))
+        say(f"Drawn in {figure}.")
+    titles = {item.name: item.title.en for item in study.questions}
+    show(
+        output,
+        data=answer_views.as_json(run, answers),
+        text=answer_views.text(answers, titles=titles),
+    )
 
 
 @app.command("export")
@@ -46,4 +76,4 @@ def export(
         data={"run": str(run), "folder": str(written), "files": files},
         text=str(written),
     )
-    say("Read card.md first: it says what the model may not be used for.")
+    say("Read card.md first: it says what the release may not be used for.")

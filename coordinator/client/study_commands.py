@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from coordinator.client import api, config, exports, views
+from coordinator.client import config, exports, proposals, views
 from coordinator.client import profile as profiles
 from coordinator.client.options import (
     Output,
@@ -17,11 +17,13 @@ from coordinator.client.options import (
     connect,
     group,
 )
-from coordinator.client.output import Form, pairs, say, show
+from coordinator.client.output import Form, Json, pairs, say, show
 from models.errors import NotFoundError, UsageError
 from models.governance import draft as drafts
+from models.governance import linked_draft
+from models.governance.any_study import AnyStudy
 from models.governance.draft import Blank
-from models.governance.study import Study
+from models.governance.linked import LinkedStudy
 from models.governance.views import CatalogueEntry
 from models.schema import CategoryColumn
 
@@ -35,16 +37,25 @@ def new(
     dataset: Annotated[
         str, typer.Option("--dataset", help="Fill in this dataset's departments and columns.")
     ] = "",
+    linked: Annotated[
+        bool,
+        typer.Option("--linked", help="Joint questions about the same residents, not a model."),
+    ] = False,
     output: Output = Form.TABLE,
     profile: Profile = None,
 ) -> None:
     """Write a commented study file to fill in (- for stdout)."""
+    if linked and dataset:
+        raise UsageError(
+            "a linked study is not about one dataset",
+            hint="Leave --dataset out; `datalabbet catalogue list` shows what there is.",
+        )
     blank = Blank(study=_slug(file.stem))
     if dataset:
         with connect(profile) as city:
             entries = [e for e in city.catalogue() if e.declaration.name == dataset]
         blank = _fill(blank.study, dataset, entries)
-    text = drafts.template(blank)
+    text = linked_draft.template(blank.study) if linked else drafts.template(blank)
     if str(file) == "-":
         sys.stdout.write(text)
         return
@@ -69,7 +80,7 @@ def check(
 
     With an enrolled profile the file is held against the catalogue too.
     """
-    draft = api.read_draft(file)
+    draft = proposals.read_draft(file)
     if offline or not profiles.exists(config.profile_folder(profile)):
         show(
             output,
@@ -94,7 +105,7 @@ def propose(
     profile: Profile = None,
 ) -> None:
     """Register a study and ask its departments for approval."""
-    draft = api.read_draft(file)
+    draft = proposals.read_draft(file)
     with connect(profile) as city:
         study = city.resolve(draft)
         if dry_run:
@@ -124,20 +135,33 @@ def list_all(*, output: Output = Form.TABLE, profile: Profile = None) -> None:
     show(output, data=data, text=views.studies_sheet(found))
 
 
-def _show_priced(output: Form, file: Path, study: Study, *, said: str) -> None:
-    from coordinator.client import privacy  # noqa: PLC0415 - the accountant imports for a second
-
-    found = privacy.preview(study)
+def _show_priced(output: Form, file: Path, study: AnyStudy, *, said: str) -> None:
     head = [("study", study.study), ("hash", study.digest())]
-    text = f"{file} {said}\n{pairs(head)}\n\n{privacy.as_text(found, study)}"
+    told, priced = _priced(study)
+    text = f"{file} {said}\n{pairs(head)}\n\n{told}"
     data = {
         "file": str(file),
         "study": study.study,
         "checked": "catalogue",
         "study_hash": study.digest(),
-        "privacy": privacy.as_json(found, study),
+        "privacy": priced,
     }
     show(output, data=data, text=text)
+
+
+def _priced(study: AnyStudy) -> tuple[str, Json]:
+    """Give what a study's privacy costs, for reading and as JSON."""
+    # The accountant imports for a second: only here.
+    if isinstance(study, LinkedStudy):
+        from coordinator.client.linked_planning import planned  # noqa: PLC0415
+        from coordinator.client.linked_planning_views import as_json, text  # noqa: PLC0415
+
+        plan = planned(study)
+        return text([plan], swedish=False), as_json(plan)
+    from coordinator.client import privacy  # noqa: PLC0415
+
+    found = privacy.preview(study)
+    return privacy.as_text(found, study), privacy.as_json(found, study)
 
 
 def _slug(name: str) -> str:

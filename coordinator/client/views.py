@@ -4,10 +4,12 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+from coordinator.client import linked_views, model_views
 from coordinator.client.output import Json, Sheet, pairs
 from models import documents
-from models.governance.record import Interval, ReleaseRecord
-from models.governance.study import Study
+from models.governance.any_record import AnyRecord
+from models.governance.linked import LinkedStudy
+from models.governance.linked_record import LinkedRecord
 from models.governance.views import (
     CatalogueEntry,
     Member,
@@ -175,28 +177,17 @@ def study_text(status: StudyStatus) -> str:
         ("state", status.state.value),
         ("hash", status.study_hash),
         ("proposed", f"{clock(status.proposed_at)} by {status.proposed_by.name}"),
-        ("dataset", study.dataset),
-        ("variables", ", ".join(study.variables)),
-        ("outcome", f"{study.outcome} ({', '.join(study.target.categories)})"),
-        ("model", f"{study.model.family}, {_course(study)}"),
-        ("protection", study.privacy.protection.value),
-        ("epsilon", epsilon(status)),
-        ("minimum cohort", f"{study.minimum_cohort} of {len(study.departments)} departments"),
     ]
+    if isinstance(study, LinkedStudy):
+        lines += linked_views.study_lines(study, epsilon=epsilon(status))
+    else:
+        lines += model_views.study_lines(study, epsilon=epsilon(status))
     for name in study.parties:
         said = decisions.get(name)
         text = "not decided" if said is None else f"{said.decision.value} by {said.steward}"
         reason = f": {said.reason}" if said is not None and said.reason else ""
         lines.append((name, text + reason))
     return pairs(lines)
-
-
-def _course(study: Study) -> str:
-    """Give how the departments train together, in short."""
-    if study.training is not None:
-        masks = f" under masks ({study.summed.mode.value})" if study.masked else ""
-        return f"{study.training.rounds} rounds{masks}"
-    return f"steps of secure sums ({study.summed.mode.value})"
 
 
 def epsilon(status: StudyStatus) -> str:
@@ -281,34 +272,17 @@ def releases_sheet(found: Sequence[ReleaseSummary]) -> Sheet:
     )
 
 
-def record_text(record: ReleaseRecord) -> str:
+def record_text(record: AnyRecord) -> str:
     """Give a release for reading."""
-    protection, quality = record.protection, record.quality
-    spent = "no bound" if protection.epsilon is None else f"{protection.epsilon:.4g}"
-    delta = "" if protection.delta is None else f" (delta {protection.delta.value:g})"
     lines = [
         ("run", record.run),
         ("study", record.study.study),
         ("title", record.study.title.en),
         ("made", clock(record.created_at)),
-        ("rounds" if protection.secure_sum is None else "steps", str(record.rounds[-1].last)),
-        ("epsilon spent", spent + delta),
-        ("protection", protection.in_words.en),
     ]
-    if quality is None:
-        lines.append(("quality", "not evaluated"))
+    if isinstance(record, LinkedRecord):
+        lines += linked_views.record_lines(record)
     else:
-        lines += [
-            ("AUC", interval(quality.auc)),
-            ("accuracy", interval(quality.accuracy)),
-            ("calibration error", interval(quality.calibration_error)),
-        ]
+        lines += model_views.record_lines(record)
     lines += [(file.name, f"{file.size} bytes, SHA-256 {file.sha256}") for file in record.files]
     return pairs(lines)
-
-
-def interval(figure: Interval | None) -> str:
-    """Give a figure with its 95 % interval."""
-    if figure is None:
-        return "withheld: too uncertain"
-    return f"{figure.value:.3f} ({figure.low:.3f} to {figure.high:.3f})"

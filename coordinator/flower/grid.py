@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flwr.app import Error, Message
@@ -35,10 +35,15 @@ class Ending(enum.Enum):
 
 
 class Line:
-    """The letters for one node on one open stream."""
+    """The letters for one node on one open stream.
 
-    def __init__(self) -> None:
-        self._letters: queue.SimpleQueue[Letter | None] = queue.SimpleQueue()
+    It holds their ids alone: what nobody waits for any more is neither sent nor kept, however
+    long the node is silent. `find` gives the letter of an id, or None.
+    """
+
+    def __init__(self, find: Callable[[str], Letter | None]) -> None:
+        self._find = find
+        self._letters: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._ending: Ending | None = None
 
     @property
@@ -48,7 +53,7 @@ class Line:
 
     def send(self, letter: Letter) -> None:
         """Queue a letter."""
-        self._letters.put(letter)
+        self._letters.put(letter.message_id)
 
     def end(self, ending: Ending) -> None:
         """End the line and wake whoever waits in `take`; the first reason stays."""
@@ -56,20 +61,28 @@ class Line:
         self._letters.put(None)
 
     def take(self, *, seconds: float) -> Letter | None:
-        """Give the next letter; None if none came in time or the line has ended."""
+        """Give the next letter; None if none came in time, it is stale, or the line has ended."""
         if self._ending is not None:
             return None
         try:
-            return self._letters.get(timeout=seconds)
+            message_id = self._letters.get(timeout=seconds)
         except queue.Empty:
             return None
+        return None if message_id is None else self._find(message_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """Who is there. `absent`: seconds without a stream, per department that has none."""
+    """Who is there.
+
+    Attributes:
+        absent: seconds without a stream, per department that has none.
+        said: how many answers each department has sent, wanted or not.
+        change: what `StreamGrid.wait` is to be given.
+    """
 
     absent: Mapping[str, float]
+    said: Mapping[str, int]
     change: int
 
 
@@ -92,6 +105,7 @@ class StreamGrid(Exchange):
         self._lines: dict[int, Line] = {}
         self._absent_since = dict.fromkeys(self._nodes.values(), time.monotonic())
         self._left_out: set[int] = set()
+        self._said = dict.fromkeys(self._nodes, 0)
         self._sent: dict[str, Letter] = {}
         self._replies: dict[str, Message | None] = {}  # None: garbled
 
@@ -107,7 +121,7 @@ class StreamGrid(Exchange):
         with self._changed:
             if node_id is None or self._closed:
                 raise RefusedError(f"this run is not assigned to {department} now")
-            older, line = self._lines.get(node_id), Line()
+            older, line = self._lines.get(node_id), Line(self._letter)
             self._lines[node_id] = line
             self._absent_since.pop(node_id, None)
             for letter in self._sent.values():
@@ -136,7 +150,7 @@ class StreamGrid(Exchange):
                 message counts as answered, since the node would only say the same again.
         """
         node_id = self._nodes[department]
-        if not self._awaits(message_id, node_id):
+        if not self._awaits(message_id, department):
             _log.info("run %s: dropped an answer of %s", self._run.run_id, department)
             return
         try:
@@ -156,10 +170,16 @@ class StreamGrid(Exchange):
                 self._replies[message_id] = reply
                 self._bump()
 
-    def _awaits(self, message_id: str, node_id: int) -> bool:
+    def _awaits(self, message_id: str, department: str) -> bool:
+        """Tell whether an answer of the department to that message is still wanted."""
         with self._changed:
+            self._said[department] += 1
             sent = self._sent.get(message_id)
-            return sent is not None and sent.node_id == node_id
+            return sent is not None and sent.node_id == self._nodes[department]
+
+    def _letter(self, message_id: str) -> Letter | None:
+        with self._changed:
+            return self._sent.get(message_id)
 
     # --- the run's side ---
 
@@ -172,7 +192,7 @@ class StreamGrid(Exchange):
                 for department, node_id in self._nodes.items()
                 if node_id in self._absent_since
             }
-            return Standing(absent=absent, change=self._changes)
+            return Standing(absent=absent, said={**self._said}, change=self._changes)
 
     def wait(self, *, change: int, seconds: float) -> None:
         """Return when something changed since `change` (of `standing`), or after `seconds`."""

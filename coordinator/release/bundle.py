@@ -17,6 +17,7 @@ from models.errors import RunFailedError
 from models.evaluation.metrics import Metrics
 from models.families import network
 from models.families.encoding import Encoder
+from models.governance.any_record import AnyRecord
 from models.governance.record import (
     FORMAT,
     ProtectionRecord,
@@ -35,7 +36,7 @@ _SOFTWARE = ("datalabbet", "dp-accounting", "flwr", "numpy", "onnx", "safetensor
 class ReleaseBundle:
     """A record and all files by name, `record.json` included."""
 
-    record: ReleaseRecord
+    record: AnyRecord
     files: Mapping[str, bytes]
 
     @property
@@ -112,7 +113,7 @@ def build(
         rounds=by_round(rounds),
         evaluated_by=evaluated,
         quality=quality,
-        software=_software(),
+        software=software(),
         files=tuple(RecordedFile.of(name, content) for name, content in sorted(files.items())),
     )
     return ReleaseBundle(record=record, files={**files, "record.json": record.canonical()})
@@ -141,7 +142,8 @@ def _notes(study: Study, run: str, protection: ProtectionRecord) -> dict[str, st
     }
 
 
-def _software() -> tuple[Software, ...]:
+def software() -> tuple[Software, ...]:
+    """Give the programs that made a release, with their versions."""
     named = [Software(name="python", version=platform.python_version())]
     for name in _SOFTWARE:
         try:

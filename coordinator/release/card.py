@@ -1,7 +1,9 @@
 """The model card: the release explained to people, in Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+from coordinator.release import card_parts
+from coordinator.release.card_parts import contact, plain, purpose, section, table
 from models.governance.record import (
     DepartmentCost,
     Interval,
@@ -31,18 +33,18 @@ def card(
     return (
         "\n\n".join(
             (
-                f"# {_plain(study.title.en)}\n\n*{_plain(study.title.sv)}*",
+                f"# {plain(study.title.en)}\n\n*{plain(study.title.sv)}*",
                 _facts(study, run=run, created=created),
-                _section("Purpose", _purpose(study)),
-                _section("Data", _data(study, rounds=rounds)),
-                _section("How it was made", _method(study, rounds=rounds)),
-                _section("Protection of residents", _protection(study, protection)),
-                _section("How good it is", _quality(study, quality, evaluated_by)),
-                _section("Limits", _limits(study, protection)),
-                _section("Prohibited uses", _PROHIBITED),
-                _section("Contact and objection", _contact(study)),
-                _section("Sammanfattning på svenska", _swedish(study, protection)),
-                _section("Files", _files(files)),
+                section("Purpose", purpose(study)),
+                section("Data", _data(study, rounds=rounds)),
+                section("How it was made", _method(study, rounds=rounds)),
+                section("Protection of residents", _protection(study, protection)),
+                section("How good it is", _quality(study, quality, evaluated_by)),
+                section("Limits", _limits(study, protection)),
+                section("Prohibited uses", _PROHIBITED),
+                section("Contact and objection", contact(study)),
+                section("Sammanfattning på svenska", _swedish(study, protection)),
+                section("Files", card_parts.files(files)),
             )
         ).rstrip()
         + "\n"
@@ -58,23 +60,8 @@ in their files.
 - No attempt may be made to learn from it whether a resident was in the data."""
 
 
-def _plain(text: str) -> str:
-    """Give the text on one line, so that it cannot start a heading or a list of its own."""
-    return " ".join(text.split())
-
-
-def _section(title: str, body: str) -> str:
-    return f"## {title}\n\n{body}"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([_plain(cell).replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
 def _facts(study: Study, *, run: str, created: str) -> str:
-    return _table(
+    return table(
         ("", ""),
         [
             ("Study", f"`{study.study}`"),
@@ -83,15 +70,6 @@ def _facts(study: Study, *, run: str, created: str) -> str:
             ("Made", created),
             ("Retention", f"{study.retention_days} days"),
         ],
-    )
-
-
-def _purpose(study: Study) -> str:
-    basis = study.legal_basis
-    article_9 = f" and article 9.2 {basis.article_9}" if basis.article_9 else ""
-    return (
-        f"{_plain(study.purpose.en)}\n\n*{_plain(study.purpose.sv)}*\n\n"
-        f"Legal basis: GDPR article 6.1 {basis.article_6}{article_9}; {_plain(basis.provision)}."
     )
 
 
@@ -108,8 +86,8 @@ def _data(study: Study, *, rounds: Sequence[Sequence[str]]) -> str:
     return (
         f"Dataset `{study.dataset}`. Raw records stayed in the departments; bounds and "
         f"categories were declared by their stewards, not measured.\n\n"
-        f"{_table(('Department', answered), departments)}\n\n"
-        f"{_table(('Column', 'Use', 'Meaning', 'Declared values'), columns)}"
+        f"{table(('Department', answered), departments)}\n\n"
+        f"{table(('Column', 'Use', 'Meaning', 'Declared values'), columns)}"
     )
 
 
@@ -177,7 +155,7 @@ def _protection(study: Study, protection: ProtectionRecord) -> str:
         "groups: if the model shows that something is common among people like you, it shows so "
         "whether you took part or not. It does not protect the departments: what is typical of a "
         "department's residents may show.\n\n"
-        + _table(
+        + table(
             ("Department", rounds, "ε there"),
             [_cost_row(item) for item in protection.departments],
         )
@@ -251,12 +229,12 @@ def _quality(study: Study, quality: Quality | None, evaluated_by: Sequence[str])
         )
         for step in quality.calibration
     ]
-    diagram = _table(("Predicted between", "Mean prediction", "Observed share"), steps)
+    diagram = table(("Predicted between", "Mean prediction", "Observed share"), steps)
     return (
         f"Measured on residents that were not trained on, at {', '.join(evaluated_by)}: about "
         f"{max(quality.residents.value, 0):.0f} ({max(quality.residents.low, 0):.0f} to "
         f"{max(quality.residents.high, 0):.0f}). Intervals are 95 % and include sampling and "
-        f"privacy noise.\n\n{_table(('Measure', 'Value with interval'), rows)}"
+        f"privacy noise.\n\n{table(('Measure', 'Value with interval'), rows)}"
         + (f"\n\n{diagram}" if steps else "")
     )
 
@@ -282,25 +260,9 @@ def _limits(study: Study, protection: ProtectionRecord) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _contact(study: Study) -> str:
-    return (
-        f"Questions and objections: {_plain(study.contact)}.\n\n"
-        "A resident can object to the processing at the department that holds the records (GDPR "
-        "article 21); that department decides and answers. This release cannot be taken back "
-        "from those who have it."
-    )
-
-
 def _swedish(study: Study, protection: ProtectionRecord) -> str:
     return (
-        f"{_plain(study.purpose.sv)}\n\n{protection.in_words.sv}\n\n"
+        f"{plain(study.purpose.sv)}\n\n{protection.in_words.sv}\n\n"
         "Modellen får inte användas för beslut om enskilda. Den som invänder vänder sig till den "
-        f"förvaltning som har uppgifterna. Kontakt: {_plain(study.contact)}."
-    )
-
-
-def _files(files: Sequence[RecordedFile]) -> str:
-    return _table(
-        ("File", "Bytes", "SHA-256"),
-        [(f"`{item.name}`", str(item.size), f"`{item.sha256}`") for item in files],
+        f"förvaltning som har uppgifterna. Kontakt: {plain(study.contact)}."
     )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from coordinator.fleet.presence import Presence
-from coordinator.flower.grid import StreamGrid
+from coordinator.flower.grid import Standing, StreamGrid
 from coordinator.flower.question import Outcome, Question
 from coordinator.rounds import cohort as rules
 from coordinator.rounds.diary import Diary, Halt
@@ -22,7 +22,11 @@ _MISFIT = "sent an answer that does not fit the study"
 
 
 class Asking:
-    """Waits for answers; remembers who takes no further part in the run."""
+    """Waits for answers; remembers who takes no further part in the run, and who keeps silent.
+
+    A question that goes on without a department that has its stream is waited for once: the next
+    ones are asked of that department too, and go on without it until it has said something.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class Asking:
         self._presence = presence
         self._settings = settings
         self._left_out: dict[str, str] = {}
+        self._slow: dict[str, int] = {}
 
     def ask(
         self,
@@ -48,6 +53,7 @@ class Asking:
         minimum: int,
         phase: RunState,
         final: frozenset[Fault] = frozenset(),
+        who: str = "departments",
     ) -> Outcome:
         """Wait until the question is answered by at least `minimum` of `cohort`.
 
@@ -58,6 +64,7 @@ class Asking:
             phase: the run's state while answers are on their way.
             final: what a department says that will never answer this very question. If too few
                 are left because of that, the outcome is that there are not enough.
+            who: what those of `cohort` are called.
 
         Raises:
             RunFailedError: too few departments will ever answer anything.
@@ -80,12 +87,16 @@ class Asking:
                     connected=self._presence.connected(),
                     absent={n: s for n, s in standing.absent.items() if n in cohort},
                     asked_for=time.monotonic() - began,
+                    slow={n for n, said in self._slow.items() if standing.said.get(n) == said},
+                    who=who,
                 )
                 verdict = rules.judge(roll, self._settings)
                 if isinstance(verdict, rules.Impossible):
                     raise RunFailedError(verdict.message)
                 done = _outcome(verdict, roll, question, final)
                 if done is not None:
+                    if done.enough:  # else nobody was given the time to answer
+                        self._remember(roll, question, standing)
                     return done
                 seconds = verdict.seconds if isinstance(verdict, rules.Going) else 0.0
                 if isinstance(verdict, rules.Short):
@@ -96,6 +107,14 @@ class Asking:
                 self.grid.wait(change=standing.change, seconds=seconds)
         finally:
             question.close()
+
+    def _remember(self, roll: rules.Roll, question: Question[Any], standing: Standing) -> None:
+        """Note who let the question pass, and how much each of them had said until then."""
+        for name in roll.cohort:
+            if name in question.answers or name in question.faults or name in roll.left_out:
+                self._slow.pop(name, None)
+            elif name not in roll.absent:
+                self._slow[name] = standing.said.get(name, 0)
 
     def _show(self, phase: RunState) -> None:
         if self.diary.status.state is not phase:

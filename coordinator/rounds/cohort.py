@@ -23,6 +23,8 @@ class Roll:
         connected: those whose node is connected to the coordinator at all.
         absent: seconds without a stream for this run, of those that have none.
         asked_for: seconds since the question was asked.
+        slow: those that let an earlier question pass in silence, and have said nothing since.
+        who: what those of `cohort` are called.
     """
 
     cohort: tuple[str, ...]
@@ -33,6 +35,8 @@ class Roll:
     connected: Collection[str]
     absent: Mapping[str, float]
     asked_for: float
+    slow: Collection[str] = ()
+    who: str = "departments"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +76,8 @@ def judge(roll: Roll, settings: RunSettings) -> Verdict:
     """Tell whether the question is answered, goes on, waits, or cannot be answered.
 
     It is answered when all that take part have answered; or when the minimum has, and each of
-    the others has failed, has been absent for longer than is allowed, or is late.
+    the others has failed, has been absent for longer than is allowed, is late, or was late before
+    and has said nothing since: it is not waited for a second time.
     """
     able = [department for department in roll.cohort if department not in roll.left_out]
     if len(able) < roll.minimum:
@@ -80,7 +85,7 @@ def judge(roll: Roll, settings: RunSettings) -> Verdict:
     missing = [d for d in able if d not in roll.answered and d not in roll.failed]
     late = roll.asked_for >= settings.round_timeout_seconds
     gone = {d for d in missing if roll.absent.get(d, -1.0) >= _allowed(roll, d, settings)}
-    silent = set(missing) if late else gone
+    silent = set(missing) if late else gone.union(d for d in missing if d in roll.slow)
     if len(roll.answered) >= roll.minimum and len(silent) == len(missing):
         return Proceed(without=_listed(_reasons(roll, able, late=late)))
     hoped = len(roll.answered) + len(missing) - len(silent)
@@ -119,8 +124,14 @@ def _reasons(roll: Roll, departments: Iterable[str], *, late: bool) -> dict[str,
         elif department in roll.absent:
             reasons[department] = "is connected but has not joined the run"
         else:
-            reasons[department] = f"has not answered {'in time' if late else 'yet'}"
+            reasons[department] = f"has not answered {_since(roll, department, late=late)}"
     return reasons
+
+
+def _since(roll: Roll, department: str, *, late: bool) -> str:
+    if department in roll.slow:
+        return "since an earlier question"
+    return "in time" if late else "yet"
 
 
 def _listed(reasons: Mapping[str, str]) -> str:
@@ -133,7 +144,7 @@ def _waiting(roll: Roll, able: Iterable[str], *, late: bool) -> str:
         [(name, reason)] = reasons.items()
         return f"waiting for {name}, who {reason}"
     return (
-        f"waiting: {roll.minimum} departments are needed and {len(roll.answered)} have answered "
+        f"waiting: {roll.minimum} {roll.who} are needed and {len(roll.answered)} have answered "
         f"({_listed(reasons)})"
     )
 
@@ -143,6 +154,6 @@ def _impossible(roll: Roll, able: int) -> str:
         [(name, reason)] = roll.left_out.items()
         return f"the run cannot go on without {name}, who {reason}"
     return (
-        f"the study needs {roll.minimum} departments, and only {able} can still take part "
+        f"the study needs {roll.minimum} {roll.who}, and only {able} can still take part "
         f"({_listed(roll.left_out)})"
     )

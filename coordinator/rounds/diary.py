@@ -78,7 +78,10 @@ class Diary:
         halt: Halt,
         settings: RunSettings,
         clock: Callable[[], datetime],
+        releases: int = 1,
     ) -> None:
+        """Keep where the status is written; `releases`: how many runs of the study may finish."""
+        self._releases = releases
         self._status = status
         self._database = database
         self._board = board
@@ -99,6 +102,7 @@ class Diary:
         *,
         also: Callable[[Connection], None] | None = None,
         rounds_done: int | None = None,
+        rounds_total: int | None = None,
         departments: tuple[str, ...] | None = None,
     ) -> None:
         """Keep a new status, together with what `also` writes, or try until it can be kept.
@@ -112,13 +116,14 @@ class Diary:
             state=state,
             message=message[:_LONGEST],
             rounds_done=now.rounds_done if rounds_done is None else rounds_done,
+            rounds_total=now.rounds_total if rounds_total is None else rounds_total,
             departments=now.departments if departments is None else departments,
             updated_at=self._clock(),
         )
 
         def write() -> None:
             with writing(self._database) as connection:
-                runs.change(connection, status)
+                runs.change(connection, status, releases=self._releases)
                 if also is not None:
                     also(connection)
 

@@ -32,10 +32,12 @@ from models.errors import (
     StorageError,
     UsageError,
 )
+from models.governance.any_study import AnyStudy
+from models.governance.linked import LinkedStudy
 from models.governance.principal import Principal, Role
 from models.governance.states import RunState, ended
-from models.governance.study import Study
 from models.governance.views import Assignment, RunStatus
+from models.linkage.plan import plan as linked_plan
 from models.randomness import Entropy
 from models.training.studies import training_plan
 
@@ -105,7 +107,7 @@ class RunService:
             self._launch(status, found, nodes)
             return status
 
-    def _fresh(self, study: Study, length: int) -> RunStatus:
+    def _fresh(self, study: AnyStudy, length: int) -> RunStatus:
         now = self._clock()
         return RunStatus(
             run_id=max(2, int.from_bytes(self._entropy.token(_ID_BYTES), "big")),
@@ -158,7 +160,7 @@ class RunService:
         self._board.show(failed)
 
     def _launch(
-        self, status: RunStatus, study: Study, nodes: dict[str, int], *, resumed: bool = False
+        self, status: RunStatus, study: AnyStudy, nodes: dict[str, int], *, resumed: bool = False
     ) -> None:
         halt = Halt()
         diary = Diary(
@@ -168,6 +170,7 @@ class RunService:
             halt=halt,
             settings=self._settings,
             clock=self._clock,
+            releases=study.privacy.releases if isinstance(study, LinkedStudy) else 1,
         )
         if resumed:
             shown = dataclasses.replace(status, state=RunState.WAITING, message=RESTARTED)
@@ -190,7 +193,7 @@ class RunService:
             )
         thread.start()
 
-    def _runner(self, study: Study, diary: Diary, halt: Halt, nodes: dict[str, int]) -> Runner:
+    def _runner(self, study: AnyStudy, diary: Diary, halt: Halt, nodes: dict[str, int]) -> Runner:
         run_id = diary.status.run_id
         keeping = Keeping(study=study, diary=diary, database=self._database, clock=self._clock)
 
@@ -204,7 +207,22 @@ class RunService:
             )
 
         course: Course
-        if study.secure_sum is None:
+        grid: StreamGrid
+        if isinstance(study, LinkedStudy):
+            # torch takes seconds to import, and most coordinators have no linked study
+            from coordinator.flower.linked import LinkedMessages  # noqa: PLC0415
+            from coordinator.rounds.linking import Linking  # noqa: PLC0415
+
+            carried = LinkedMessages(study=study, run_id=run_id, nodes=nodes)
+            grid = carried.grid
+            course = Linking(
+                study=study,
+                messages=carried,
+                asking=asking(grid),
+                keeping=keeping,
+                entropy=self._entropy,
+            )
+        elif study.secure_sum is None:
             engine = FlowerEngine(
                 study=study, run_id=run_id, nodes=nodes, histograms=finish.forms(study)
             )
@@ -296,7 +314,7 @@ class RunService:
         self._board.close()
 
 
-def _study(connection: Connection, reference: str) -> Study:
+def _study(connection: Connection, reference: str) -> AnyStudy:
     found = studies.find(connection, reference)
     if found is None:
         raise NotFoundError(
@@ -305,14 +323,16 @@ def _study(connection: Connection, reference: str) -> Study:
     return found.study
 
 
-def _length(study: Study) -> int:
-    """Give how many rounds a run has, or with secure sums how many steps."""
+def _length(study: AnyStudy) -> int:
+    """Give how many rounds a run has, with secure sums steps, of a linked study at most chunks."""
+    if isinstance(study, LinkedStudy):
+        return linked_plan(study).chunks(study.register.residents)
     if study.training is not None:
         return study.training.rounds
     return training_plan(study).recipe.steps
 
 
-def _nodes(connection: Connection, study: Study) -> dict[str, int]:
+def _nodes(connection: Connection, study: AnyStudy) -> dict[str, int]:
     """Give the node id of each party of the study, as it was given at enrolment.
 
     Raises:

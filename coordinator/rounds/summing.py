@@ -24,6 +24,11 @@ from models.training.messages import EVALUATE, HISTOGRAM
 from models.training.steps import Progress
 from models.training.studies import training_plan
 
+_TOTAL = "total"
+_WHOLE = 20
+"""So many steps pass between two whole checkpoints; a restart takes them again from their sums."""
+_OTHER_STEP = "the checkpoint is of another step than the run's"
+
 
 class Summing:
     """Steps each of which is one secure sum; the coordinator sees nothing but the sums."""
@@ -39,6 +44,7 @@ class Summing:
         self._phase = RunState.TRAINING
         self._summed: tuple[tuple[str, ...], ...] = ()
         self._attempts: tuple[int, ...] = ()
+        self._since = 0
         self._sums = Sums(
             study=study, run_id=self._diary.status.run_id, messages=messages, ask=self._ask
         )
@@ -60,18 +66,31 @@ class Summing:
         kept = self._keeping.load()
         if kept is None and not done:
             return None
-        if kept is None or kept[0] != done:
+        if kept is None or kept[0] > done:
             raise RunFailedError("the checkpoint of the last completed step is missing")
         found = checkpoint.decode(
-            kept[1], departments=self._study.departments, round_number=self._first + done
+            kept[1], departments=self._study.departments, round_number=self._first + kept[0]
         )
         self._summed, self._attempts = found.rounds, found.attempts
         if len(self._attempts) != len(self._summed):
             raise RunFailedError("the checkpoint does not say in which attempts its sums came")
         at = steps.restore(self._plan, found.state)
+        for step, content in self._keeping.since():
+            if step != at.step + 1:
+                raise RunFailedError(_OTHER_STEP)
+            at = self._again(at, content)
         if at.step != done:
-            raise RunFailedError("the checkpoint is of another step than the run's")
+            raise RunFailedError(_OTHER_STEP)
         return at
+
+    def _again(self, at: Progress, content: bytes) -> Progress:
+        """Take a step once more whose sum was kept: everything after the sum is exact."""
+        found = checkpoint.decode(content, departments=self._study.departments, round_number=1)
+        if set(found.state) != {_TOTAL} or len(found.attempts) != 1:
+            raise RunFailedError("the sum of a step since the checkpoint is missing")
+        self._summed, self._attempts = self._summed + found.rounds, self._attempts + found.attempts
+        self._since += 1
+        return steps.advanced(self._plan, at, found.state[_TOTAL].astype(np.int64))
 
     def _begun(self) -> Progress:
         """Give where the training starts: from the sum of histograms, if the plan has one."""
@@ -91,18 +110,22 @@ class Summing:
         return then
 
     def _keep(self, at: Progress, found: Summed, step: str) -> None:
+        """Keep the step's sum, from which it can be taken again, or now and then everything."""
         answered = self._in_order(found)
+        whole = step == HISTOGRAM or not self._summed or self._since + 1 >= _WHOLE
+        self._since = 0 if whole else self._since + 1
         self._summed = (*self._summed, answered)
         self._attempts = (*self._attempts, found.attempt)
         what = "the histogram" if step == HISTOGRAM else f"step {at.step}"
         self._keeping.advance(
             Checkpoint(
                 parameters={},
-                state=steps.save(self._plan, at),
-                rounds=self._summed,
-                attempts=self._attempts,
+                state=steps.save(self._plan, at) if whole else {_TOTAL: _narrow(found)},
+                rounds=self._summed if whole else (answered,),
+                attempts=self._attempts if whole else (found.attempt,),
             ),
             done=at.step,
+            whole=whole,
             step=step,
             attempt=found.attempt,
             answered=answered,
@@ -143,3 +166,10 @@ class Summing:
 
     def _in_order(self, found: Summed) -> tuple[str, ...]:
         return tuple(name for name in self._study.departments if name in found.total.members)
+
+
+def _narrow(found: Summed) -> npt.NDArray[np.signedinteger[Any]]:
+    """Give the integers of a sum, in half the bytes where they fit, as they mostly do."""
+    values = found.total.values
+    halves = values.astype(np.int32)
+    return halves if np.array_equal(halves, values) else values

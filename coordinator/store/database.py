@@ -40,7 +40,7 @@ def open_database(url: str) -> Engine:
         _address(url),
         pool_size=_POOL,
         max_overflow=_POOL,
-        pool_pre_ping=True,
+        pool_pre_ping=not url.startswith("sqlite"),  # a file does not hang up
         hide_parameters=True,  # what is stored does not belong in logs
     )
     if engine.dialect.name == "sqlite":

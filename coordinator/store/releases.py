@@ -7,15 +7,16 @@ from sqlalchemy import Connection, Engine, insert, select
 from coordinator.store.database import reading
 from coordinator.store.tables import release_files, releases
 from models.errors import NotFoundError
-from models.governance.record import RecordedFile, ReleaseRecord
+from models.governance.any_record import AnyRecord
+from models.governance.record import RecordedFile
 from models.governance.views import ReleaseFile, ReleaseSummary
-from protos.codec import read_json
+from protos.codec import read_record
 
 NEWEST = 1000
 """How many releases a list holds: the limit in releases.proto."""
 
 
-def save(connection: Connection, *, record: ReleaseRecord, files: Mapping[str, bytes]) -> None:
+def save(connection: Connection, *, record: AnyRecord, files: Mapping[str, bytes]) -> None:
     """Keep a release and its files, in the transaction that finishes the run. The first stands."""
     if _exists(connection, record.run_id):
         return
@@ -71,7 +72,7 @@ def summaries(engine: Engine) -> tuple[ReleaseSummary, ...]:
     )
 
 
-def get(engine: Engine, run_id: int) -> tuple[ReleaseSummary, ReleaseRecord]:
+def get(engine: Engine, run_id: int) -> tuple[ReleaseSummary, AnyRecord]:
     """Give a release in short, and its record.
 
     Raises:
@@ -86,7 +87,7 @@ def get(engine: Engine, run_id: int) -> tuple[ReleaseSummary, ReleaseRecord]:
             .where(release_files.c.run_id == run_id)
             .order_by(release_files.c.name)
         ).all()
-    record = read_json(ReleaseRecord, bytes(row.record), what=f"the release of run {run_id}")
+    record = read_record(bytes(row.record), what=f"the release of run {run_id}")
     summary = ReleaseSummary(
         run_id=row.run_id,
         study=row.study,

@@ -7,8 +7,9 @@ together or not at all.
 
 import json
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
+from coordinator.store import totals
 from coordinator.store.tables import checkpoints, runs, studies
 from models.errors import NotFoundError
 from models.governance import states
@@ -35,7 +36,6 @@ def add(connection: Connection, status: RunStatus, *, request_id: str) -> None:
             study_hash=status.study_hash,
             study=status.study,
             started_at=status.started_at,
-            rounds_total=status.rounds_total,
             **_changing(status),
         )
     )
@@ -75,8 +75,11 @@ def unfinished(connection: Connection) -> tuple[RunStatus, ...]:
     return tuple(_status(row) for row in connection.execute(query))
 
 
-def change(connection: Connection, status: RunStatus) -> None:
+def change(connection: Connection, status: RunStatus, *, releases: int = 1) -> None:
     """Put a run where `status` says; a run that ends frees its study and its checkpoint.
+
+    `releases`: how many runs of the study may finish. With the last of them the study finishes;
+    before it, the study is ready for its next run.
 
     Raises:
         RefusedError: there is no way from its state to that one.
@@ -90,15 +93,29 @@ def change(connection: Connection, status: RunStatus) -> None:
     )
     if states.ended(status.state):
         connection.execute(delete(checkpoints).where(checkpoints.c.run_id == status.run_id))
+        totals.forget(connection, status.run_id)
         finished = status.state is RunState.FINISHED
-        then = StudyState.FINISHED if finished else StudyState.READY
+        last = finished and finished_runs(connection, status.study_hash) >= releases
+        then = StudyState.FINISHED if last else StudyState.READY
         _move_study(connection, status.study_hash, then)
+
+
+def finished_runs(connection: Connection, study_hash: str) -> int:
+    """Give how many runs of a study have finished."""
+    query = select(func.count()).where(
+        runs.c.study_hash == study_hash, runs.c.state == RunState.FINISHED.value
+    )
+    return connection.execute(query).scalar_one()
 
 
 def save_checkpoint(
     connection: Connection, run_id: int, *, round_number: int, content: bytes
 ) -> None:
-    """Keep what a run goes on from after `round_number`, in place of what was kept before."""
+    """Keep what a run goes on from after `round_number`, in place of what was kept before.
+
+    What was kept of the rounds since then (`totals`) is in it, and dropped.
+    """
+    totals.forget(connection, run_id)
     values = {"round": round_number, "content": content}
     changed = connection.execute(
         update(checkpoints).where(checkpoints.c.run_id == run_id).values(**values)
@@ -129,6 +146,7 @@ def _changing(status: RunStatus) -> dict[str, object]:
     return {
         "state": status.state.value,
         "rounds_done": status.rounds_done,
+        "rounds_total": status.rounds_total,
         "message": status.message,
         "departments": json.dumps(status.departments),
         "updated_at": status.updated_at,

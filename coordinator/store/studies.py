@@ -11,9 +11,8 @@ from models import documents
 from models.governance import principal
 from models.governance.approval import Approval
 from models.governance.states import StudyState
-from models.governance.study import Study
 from models.governance.views import StudyStatus
-from protos.codec import read_json
+from protos.codec import read_json, read_study
 
 NEWEST = 1000
 """How many studies a list holds: the limit in studies.proto."""
@@ -84,7 +83,7 @@ def _status(connection: Connection, row: Row[tuple[object, ...]]) -> StudyStatus
         .order_by(approvals.c.department)
     )
     return StudyStatus(
-        study=read_json(Study, bytes(row.document), what="a stored study"),
+        study=read_study(bytes(row.document), what="a stored study"),
         study_hash=row.study_hash,
         state=StudyState(row.state),
         approvals=tuple(

@@ -163,6 +163,14 @@ checkpoints = Table(
     Column("content", LargeBinary, nullable=False),  # safetensors
 )
 
+totals = Table(
+    "totals",
+    metadata,
+    Column("run_id", BigInteger, ForeignKey("runs.run_id"), primary_key=True, autoincrement=False),
+    Column("round", Integer, primary_key=True, autoincrement=False),  # after the checkpoint's
+    Column("content", LargeBinary, nullable=False),  # safetensors
+)
+
 releases = Table(
     "releases",
     metadata,

@@ -24,12 +24,17 @@ from models.errors import (
 )
 from models.governance import approval as approvals
 from models.governance import states
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Approval, Decision
+from models.governance.linked import LinkedDraft, LinkedStudy
+from models.governance.linked_resolution import datasets, resolve_linked
 from models.governance.principal import Principal, Role
 from models.governance.resolution import resolve
 from models.governance.states import StudyState
 from models.governance.study import Study, StudyDraft
 from models.governance.views import StudyStatus
+from models.linkage.plan import plan
+from models.schema import Declaration
 
 _log = logging.getLogger(__name__)
 _SKEW = timedelta(minutes=5)
@@ -42,14 +47,18 @@ class StudyService:
         self._engine = engine
         self._clock = clock
 
-    def propose(self, study: Study, *, by: Principal) -> StudyStatus:
+    def propose(self, study: AnyStudy, *, by: Principal) -> StudyStatus:
         """Register a study; proposing the same one again gives it as it stands.
 
         Raises:
             AlreadyExistsError: another study has its id.
             InvalidDocumentError: it does not match what its departments declare.
+            UsageError: a linked study asks for what cannot be computed, or needs more memory than
+                a server may use; the text has the figure.
         """
         study_hash = study.digest()
+        if isinstance(study, LinkedStudy):
+            plan(study)
         with database.writing(self._engine) as connection:
             database.alone(connection)
             known = rows.find(connection, study_hash)
@@ -143,30 +152,17 @@ def _find(connection: Connection, reference: str, reader: Principal) -> StudySta
     return status
 
 
-def _may_see(study: Study, reader: Principal) -> bool:
+def _may_see(study: AnyStudy, reader: Principal) -> bool:
     return reader.role is not Role.DEPARTMENT or reader.name in study.parties
 
 
-def _check_catalogue(connection: Connection, study: Study) -> None:
+def _check_catalogue(connection: Connection, study: AnyStudy) -> None:
     """Refuse a study whose columns are not what its departments declare now."""
-    draft = StudyDraft(**{item.name: getattr(study, item.name) for item in fields(StudyDraft)})
-    declared = {
-        department: next(
-            (
-                entry.declaration
-                for entry in fleet.list_datasets(connection, department)
-                if entry.declaration.name == study.dataset
-            ),
-            None,
-        )
-        for department in study.departments
-    }
-    members = {
-        department: fleet.get_member(connection, Principal(Role.DEPARTMENT, department))
-        for department in draft.parties
-    }
-    identities = {name: item.identity_key.hex() for name, item in members.items() if item}
-    found = resolve(draft, declared, code=study.code, identities=identities)
+    found: AnyStudy
+    if isinstance(study, LinkedStudy):
+        found = _relinked(connection, study)
+    else:
+        found = _resolved(connection, study)
     for field, agree in (
         ("columns", found.columns == study.columns),
         ("roster", found.roster == study.roster),
@@ -175,6 +171,34 @@ def _check_catalogue(connection: Connection, study: Study) -> None:
             text = "is not what the departments declare now: propose the study from its file again"
             problems = (FieldProblem(field=field, problem=text),)
             raise InvalidDocumentError(f"the study {study.study}", problems)
+
+
+def _resolved(connection: Connection, study: Study) -> Study:
+    draft = StudyDraft(**{item.name: getattr(study, item.name) for item in fields(StudyDraft)})
+    declared = {name: _declared(connection, name).get(study.dataset) for name in study.departments}
+    identities = _identities(connection, study.parties)
+    return resolve(draft, declared, code=study.code, identities=identities)
+
+
+def _relinked(connection: Connection, study: LinkedStudy) -> LinkedStudy:
+    draft = LinkedDraft(**{item.name: getattr(study, item.name) for item in fields(LinkedDraft)})
+    known = {name: _declared(connection, name) for name in study.departments}
+    declared = {(name, dataset): known[name].get(dataset) for name, dataset in datasets(draft)}
+    identities = _identities(connection, study.parties)
+    return resolve_linked(draft, declared, code=study.code, identities=identities)
+
+
+def _declared(connection: Connection, department: str) -> dict[str, Declaration]:
+    entries = fleet.list_datasets(connection, department)
+    return {entry.declaration.name: entry.declaration for entry in entries}
+
+
+def _identities(connection: Connection, names: Iterable[str]) -> dict[str, str]:
+    """Give the identity key (hex) of each member that has enrolled."""
+    members = {
+        name: fleet.get_member(connection, Principal(Role.DEPARTMENT, name)) for name in names
+    }
+    return {name: item.identity_key.hex() for name, item in members.items() if item}
 
 
 def _follow(

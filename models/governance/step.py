@@ -10,10 +10,13 @@ from models.schema import STRICT
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 RunId = Annotated[int, Field(strict=True, ge=2, lt=2**63)]
 
+LINKED = "linked"
+"""The one charged step of a run of a linked study."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepKey:
-    """Study (hash), run, step (`histogram`, `train/3`, `evaluate`) and attempt.
+    """Study (hash), run, step (`histogram`, `train/3`, `evaluate`, `linked`) and attempt.
 
     Execution is at least once: a repeated key gets the answer that was given, and no new charge.
     """
@@ -22,7 +25,7 @@ class StepKey:
 
     study: Hex64
     run: RunId
-    step: Annotated[str, Field(pattern=r"^(train/[1-9][0-9]{0,3}|histogram|evaluate)$")]
+    step: Annotated[str, Field(pattern=r"^(train/[1-9][0-9]{0,3}|histogram|evaluate|linked)$")]
     attempt: Annotated[int, Field(strict=True, ge=1, le=1000)] = 1
 
     def __str__(self) -> str:

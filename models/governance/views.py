@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Approval
 from models.governance.principal import Principal
 from models.governance.states import RunState, StudyState
-from models.governance.study import Study
 from models.schema import Declaration
 
 
@@ -72,7 +72,7 @@ class Notice:
 class StudyStatus:
     """A study, where it stands, and the newest decision of each department that decided."""
 
-    study: Study
+    study: AnyStudy
     study_hash: str
     state: StudyState
     approvals: tuple[Approval, ...]

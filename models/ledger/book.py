@@ -57,6 +57,14 @@ class Book:
             raise EntryError("is not JSON") from None
         except InvalidDocumentError as error:
             raise EntryError(f"is not a known entry: {error.message}") from None
+        return self.take(found, content)
+
+    def take(self, found: Entry, content: bytes) -> Entry:
+        """Take in the next entry, whose JSON is `content`, and give it.
+
+        Raises:
+            EntryError: it is not the next one.
+        """
         if found.number != self.tree.size:
             raise EntryError(f"has number {found.number} where {self.tree.size} must follow")
         if not self.tree.size and not isinstance(found, KeyEntry):

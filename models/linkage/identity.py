@@ -137,6 +137,7 @@ class Admission:
 
 
 _WRITTEN = re.compile(r"([0-9]{2})?([0-9]{6})([-+]?)([0-9]{4})")
+_SIGNED = re.compile("[0-9]+[-+]?[0-9]*")
 _TEN = re.compile("[0-9]{10}")
 _DECIMALS = re.compile("[.,]0+$")
 """What programs put behind whole numbers that they hold as fractions."""
@@ -150,7 +151,7 @@ _FAULTS = (
     (re.compile(r"(?i)TF[0-9]{10}"), Fault.TEMPORARY),
     (re.compile(r"(?i)[0-9]([.,][0-9]+)?E[+]?[0-9]+"), Fault.SHORTENED),
     (re.compile(r"([0-9]{2})?[0-9]{6}[-+]?[A-Za-z][0-9]{3}"), Fault.INTERIM),
-    (re.compile(r"[0-9]+[-+]?[0-9]*"), Fault.LENGTH),
+    (_SIGNED, Fault.LENGTH),
 )
 
 
@@ -185,6 +186,15 @@ def readings(text: str) -> tuple[Identity, ...]:
 def is_ten_digits(text: str) -> bool:
     """Tell whether a text is ten digits and no sign, as serial numbers can be by chance."""
     return _TEN.fullmatch(_bare(text)) is not None
+
+
+def bare_digits(text: str) -> str:
+    """Give the digits of a text that has nothing else but one sign, as it is written; else ''.
+
+    As many as there are: a number with a digit too few or too many is one, too.
+    """
+    bare = _bare(text)
+    return re.sub("[-+]", "", bare) if _SIGNED.fullmatch(bare) else ""
 
 
 def check_digit(nine: str) -> int:

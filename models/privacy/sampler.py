@@ -30,6 +30,7 @@ adds to a sum of integers, ‖v‖₂ <= Δ.
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -87,17 +88,35 @@ def discrete_gaussian(*, scale: int, size: int, entropy: Entropy) -> Integers:
     Raises:
         AccountingError: `scale` is not between 1 and 2^25.
     """
+    noise = np.empty(size, dtype=np.int64)
+    for start, drawn in _drawn(scale=scale, size=size, entropy=entropy):
+        noise[start : start + drawn.size] = drawn
+    return noise
+
+
+def add_discrete_gaussian(values: Integers, *, scale: int, entropy: Entropy) -> None:
+    """Add to each of `values` (flat), in place, a draw as `discrete_gaussian` gives it.
+
+    The same draws from the same entropy; there is never more of them than a block in memory.
+
+    Raises:
+        AccountingError: `scale` is not between 1 and 2^25; nothing was added.
+    """
+    for start, drawn in _drawn(scale=scale, size=values.size, entropy=entropy):
+        values[start : start + drawn.size] += drawn
+
+
+def _drawn(*, scale: int, size: int, entropy: Entropy) -> Iterator[tuple[int, Integers]]:
+    """Give all `size` draws in blocks, each with its place."""
     if not 1 <= scale <= LARGEST_SCALE:
         raise AccountingError("the scale of the noise is outside the range of the exact sampler")
     stream, blocks = Stream(entropy), table(scale)
-    noise = np.empty(size, dtype=np.int64)
     done = 0
     while done < size:
         wanted = min(_BLOCK, size - done + (size - done) // 16 + 64)
         block = _candidates(stream, blocks, scale=scale, size=wanted)[: size - done]
-        noise[done : done + block.size] = block
+        yield done, block
         done += block.size
-    return noise
 
 
 def _candidates(stream: Stream, blocks: Table, *, scale: int, size: int) -> Integers:

@@ -69,8 +69,8 @@ def masked(ready: Ready, units: Integers, *, receipt: Receipt, entropy: Entropy)
     plan = ready.context.plan
     values = plan.cut(units)
     receipt.spend(ready.entry)
-    values += sampler.discrete_gaussian(scale=plan.scale, size=plan.length, entropy=entropy)
-    words = plan.ring.encode(values)
+    sampler.add_discrete_gaussian(values, scale=plan.scale, entropy=entropy)
+    words = plan.ring.encode(values, reuse=True)
     masks.apply(words, own_masks(ready.agreement, context=ready.entry.context))
     return Masked(
         member=ready.agreement.me,

@@ -77,14 +77,18 @@ class Ring(enum.IntEnum):
         """Give `size` zeros."""
         return np.zeros(size, dtype=self.dtype)
 
-    def encode(self, values: Integers) -> Words:
+    def encode(self, values: Integers, *, reuse: bool = False) -> Words:
         """Give each integer's remainder modulo 2^bits.
+
+        `reuse`: the words may take the place of the values, which the caller gives up.
 
         Raises:
             AccountingError: the values are not 64-bit integers; a float would be cut silently.
         """
         if values.dtype.newbyteorder("=") != np.int64:
             raise AccountingError("only 64-bit integers go into a secure sum")
+        if reuse and values.dtype == np.dtype(f"<i{self.octets}"):
+            return values.view(self.dtype)  # two's complement is the remainder, octet by octet
         return values.astype(self.dtype)  # numpy takes the remainder, for every input
 
     def decode(self, words: Words) -> Integers:

@@ -21,7 +21,7 @@ from models.governance.step import Hex64
 from models.quantities import ClipNorm, NoiseMultiplier, SamplingRate
 from models.schema import STRICT
 
-DOCUMENT = "document"
+DOCUMENT, OCTETS = "document", "octets"
 MOST_OCTETS = 1 << 20
 """The largest document in a message."""
 
@@ -33,7 +33,8 @@ Values = Mapping[str, npt.NDArray[np.generic] | bytes]
 class Form:
     """One array of a message: its name, its type as numpy writes it, and its shape.
 
-    A document is of the type `document`, and its shape is the most octets it may have.
+    A document is of the type `document`, other bytes (which may be sealed) of the type `octets`;
+    the shape is then the most octets it may have.
     """
 
     __pydantic_config__ = STRICT
@@ -43,11 +44,15 @@ class Form:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, name: str, value: npt.NDArray[np.generic] | bytes) -> "Form":
-        """Give the form of a value that is about to leave."""
-        if isinstance(value, bytes):
-            return cls(name=name, dtype=DOCUMENT, shape=(max(len(value), MOST_OCTETS),))
-        return cls(name=name, dtype=value.dtype.str, shape=value.shape)
+    def of(
+        cls, name: str, value: npt.NDArray[np.generic] | bytes, *, said: "Form | None" = None
+    ) -> "Form":
+        """Give the form of a value that is about to leave; `said`: how it is described."""
+        if not isinstance(value, bytes):
+            return cls(name=name, dtype=value.dtype.str, shape=value.shape)
+        if said is not None and said.dtype == OCTETS:
+            return cls(name=name, dtype=OCTETS, shape=(max(len(value), *said.shape),))
+        return cls(name=name, dtype=DOCUMENT, shape=(max(len(value), MOST_OCTETS),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +154,8 @@ def check(
 
 def _actual(kind: Kind, values: Values, *, scale: int | None) -> Kind:
     """Give the description of a message of that kind, from what it holds and was made with."""
-    held = {name: Form.of(name, value) for name, value in values.items()}
+    said = {form.name: form for form in kind.arrays}
+    held = {name: Form.of(name, value, said=said.get(name)) for name, value in values.items()}
     # A message has no order of its own: the described one, then what is not described.
     names = [form.name for form in kind.arrays if form.name in held]
     names += [name for name in held if name not in names]

@@ -30,13 +30,13 @@ def describe(study: Study, *, witness: bool = False) -> Leaving:
         UsageError: no reasonable noise keeps the study's ε.
     """
     if witness:
-        kinds = (*_keys(), *_masks(study))
+        kinds = (*keys(), *_masks(study))
     elif study.masked:
-        kinds = (*_keys(), *_masked(study))
+        kinds = (*keys(), *_masked(study))
     elif study.training is not None:
         kinds = _averaging(study)
     else:
-        kinds = (*_keys(), *_sums(study))
+        kinds = (*keys(), *_sums(study))
     return Leaving(study=study.digest(), kinds=kinds)
 
 
@@ -114,17 +114,18 @@ def _sum_of(study: Study, kind: Kind) -> SumPlan:
     return averaged.scores_sum(study) if kind.step == EVALUATE else averaged.update_sum(study)
 
 
-def _keys() -> tuple[Kind, ...]:
+def keys() -> tuple[Kind, ...]:
+    """Give the kinds by which the members of a run agree on keys."""
     return (
         Kind(
             step=OFFER,
             meaning="a fresh public key for the run, signed with this node's identity key",
-            arrays=(_document("offer"),),
+            arrays=(document("offer"),),
         ),
         Kind(
             step=JOIN,
             meaning="the hash of the members whose keys this node agreed with",
-            arrays=(_document("cohort"),),
+            arrays=(document("cohort"),),
         ),
     )
 
@@ -200,7 +201,7 @@ def _masks(study: Study) -> tuple[Kind, ...]:
             step=MASKS,
             meaning=f"for a step of the kind {kind}: the signed list of those who answered, and "
             "the sum of the masks shared with them; no value of anybody",
-            arrays=(_document("set"), _elements(summed)),
+            arrays=(document("set"), _elements(summed)),
         )
         for kind, summed in steps.items()
     )
@@ -210,7 +211,8 @@ def _elements(summed: SumPlan) -> Form:
     return Form(name="sum", dtype=summed.ring.dtype.str, shape=(summed.length,))
 
 
-def _document(name: str) -> Form:
+def document(name: str) -> Form:
+    """Give the form of a document."""
     return Form(name=name, dtype=DOCUMENT, shape=(MOST_OCTETS,))
 
 

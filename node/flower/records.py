@@ -65,6 +65,26 @@ def document(content: RecordDict, kind: type[documents.T], *, name: str) -> docu
     return read_json(kind, array.data, what=name)
 
 
+def octets_of(content: RecordDict, most: Mapping[str, int]) -> dict[str, bytes]:
+    """Give the raw bytes of those names, each with at most so many.
+
+    Raises:
+        ProtocolViolationError: the message holds something else.
+    """
+    record = _arrays(content, set(most))
+    return {name: _raw(record[name], "uint8", width=1, most=size) for name, size in most.items()}
+
+
+def elements_of(content: RecordDict, name: str, *, kind: np.dtype[np.generic], most: int) -> bytes:
+    """Give the bytes of raw elements of a ring, at most so many elements.
+
+    Raises:
+        ProtocolViolationError: the message holds something else.
+    """
+    array = _arrays(content, {name})[name]
+    return _raw(array, kind.name, width=kind.itemsize, most=most * kind.itemsize)
+
+
 def octets(data: bytes) -> Array:
     """Give bytes as they are, as an array."""
     return Array(dtype="uint8", shape=(len(data),), stype=RAW, data=data)
@@ -82,6 +102,15 @@ def _arrays(content: RecordDict, names: set[str]) -> ArrayRecord:
     if not isinstance(record, ArrayRecord) or set(record) != names:
         raise ProtocolViolationError("the message does not hold the arrays that it must")
     return record
+
+
+def _raw(array: Array, kind: str, *, width: int, most: int) -> bytes:
+    """Give an array's bytes, if it says that they are `kind` of that width, and is not too long."""
+    size = len(array.data)
+    form = (array.stype, array.dtype, array.shape)
+    if form != (RAW, kind, (size // width,)) or size % width or size > most:
+        raise ProtocolViolationError("a message holds bytes of another form than was agreed")
+    return array.data
 
 
 def _opened(array: Array, kind: np.dtype[np.generic], shape: tuple[int, ...]) -> Numbers:

@@ -5,19 +5,19 @@ The handlers turn records into arrays and documents, and back; rules, charges an
 `protos.sums`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
+from flwr.app import Context, Message
 from flwr.clientapp import ClientApp
 
 from models import documents
 from models.governance.study import Study
-from models.secagg.agreement import Joined, Offer, Offers
 from models.secagg.witness import MaskSum, SetRequest
 from models.training import messages
-from node.flower.records import ARRAYS, Forms, Numbers, document, elements, number, numbers, octets
+from node.flower.keys_app import Joiner, action, joining_app, reply
+from node.flower.records import Forms, Numbers, document, elements, number, numbers, octets
 from node.gate.sums import Answer
 from protos.sums import HISTOGRAM, JOIN, MASKS, MOST_RAW, OFFER, SCORES, STEP
 
@@ -27,25 +27,11 @@ FOR_WITNESSES = frozenset({OFFER, JOIN, MASKS})
 
 _STEPS, _ATTEMPTS = 9999, 1000
 
-Handler = Callable[[Message, Context], Message]
-
-
-class Joiner(Protocol):
-    """A member's keys in a run."""
-
-    study: Study
-
-    def offer(self) -> Offer:
-        """Give the member's signed key."""
-        ...
-
-    def join(self, offers: Offers) -> Joined:
-        """Agree with those who offered."""
-        ...
-
 
 class Summing(Joiner, Protocol):
     """Does a department's part: `node.gate.sums.Sums`, or `AveragedSums` beside it."""
+
+    study: Study
 
     def histogram(self, *, attempt: int) -> Answer:
         """Give the masked histogram of levels and outcomes."""
@@ -70,16 +56,16 @@ class Witnessing(Joiner, Protocol):
 
 def sum_app(sums: Summing) -> ClientApp:
     """Give the ClientApp of one run at a department, whose work is done by `sums`."""
-    app = _joining(sums)
+    app = joining_app(sums)
     asked = messages.forms(sums.study)
     model = messages.model_forms(sums.study)
 
-    @app.train(_action(HISTOGRAM))
+    @app.train(action(HISTOGRAM))
     def histogram(message: Message, context: Context) -> Message:
         del context
         return _answered(message, sums.histogram(attempt=_attempt(message)))
 
-    @app.train(_action(STEP))
+    @app.train(action(STEP))
     def step(message: Message, context: Context) -> Message:
         del context
         answer = sums.step(
@@ -89,7 +75,7 @@ def sum_app(sums: Summing) -> ClientApp:
         )
         return _answered(message, answer)
 
-    @app.evaluate(_action(SCORES))
+    @app.evaluate(action(SCORES))
     def scores(message: Message, context: Context) -> Message:
         del context
         arrays = numbers(message.content, model)
@@ -100,15 +86,15 @@ def sum_app(sums: Summing) -> ClientApp:
 
 def witness_app(witness: Witnessing) -> ClientApp:
     """Give the ClientApp of one run at its witness."""
-    app = _joining(witness)
+    app = joining_app(witness)
 
-    @app.query(_action(MASKS))
+    @app.query(action(MASKS))
     def masks(message: Message, context: Context) -> Message:
         del context
         request = document(message.content, SetRequest, name="request")
         found = witness.masks(request)
         words = request.context.plan.ring.read(found.payload, length=request.context.plan.length)
-        return _reply(
+        return reply(
             message, {"set": octets(documents.write(found.signed)), "sum": elements(words)}
         )
 
@@ -122,30 +108,9 @@ def message_limit(study: Study) -> int:
     return max(sums + asked) + 2 * MOST_RAW
 
 
-def _joining(member: Joiner) -> ClientApp:
-    app = ClientApp()
-
-    @app.query(_action(OFFER))
-    def offer(message: Message, context: Context) -> Message:
-        del context
-        return _reply(message, {"offer": octets(documents.write(member.offer()))})
-
-    @app.query(_action(JOIN))
-    def join(message: Message, context: Context) -> Message:
-        del context
-        joined = member.join(document(message.content, Offers, name="offers"))
-        return _reply(message, {"cohort": octets(documents.write(joined))})
-
-    return app
-
-
 def _size(forms: Forms) -> int:
     sizes = (np.dtype(kind).itemsize * np.prod(shape, dtype=int) for kind, shape in forms.values())
     return sum(int(size) + 4096 for size in sizes)
-
-
-def _action(kind: str) -> str:
-    return kind.partition(".")[2]
 
 
 def _attempt(message: Message) -> int:
@@ -154,8 +119,4 @@ def _attempt(message: Message) -> int:
 
 def _answered(message: Message, answer: Answer) -> Message:
     context = octets(bytes.fromhex(answer.context))
-    return _reply(message, {"context": context, "sum": elements(answer.words)})
-
-
-def _reply(message: Message, arrays: dict[str, Array]) -> Message:
-    return Message(RecordDict({ARRAYS: ArrayRecord(arrays)}), reply_to=message)
+    return reply(message, {"context": context, "sum": elements(answer.words)})

@@ -2,16 +2,19 @@
 
 from collections.abc import Callable
 
-from models.governance.study import Study
+from models.governance.any_study import AnyStudy
+from models.governance.linked import LinkedStudy
 from node.flower import client_app as averaging
+from node.flower import linked_app as linking
 from node.flower import sum_app as summing
 from node.flower.adapter import Served, answer, context_of
 from node.gate.averaged_sums import AveragedSums
+from node.gate.linked_part import LinkedPart
 from node.gate.steps import Steps
 from node.gate.sums import Sums
 from node.gate.witness import Witness
 
-Work = Steps | Sums | AveragedSums | Witness
+Work = Steps | Sums | AveragedSums | Witness | LinkedPart
 """What a node does in a run: it follows from the approved study, and from who the node is."""
 
 
@@ -21,7 +24,7 @@ class RunWork:
     def __init__(
         self,
         *,
-        study: Study,
+        study: AnyStudy,
         run_id: int,
         node_id: int,
         steps: Work,
@@ -32,8 +35,7 @@ class RunWork:
         self._context = context_of(run_id, node_id)
         self._steps = steps
         self._failed = failed
-        limit = averaging.message_limit if isinstance(steps, Steps) else summing.message_limit
-        self._limit = limit(study)
+        self._limit = _limit(study, steps)
 
     @property
     def limit(self) -> int:
@@ -49,8 +51,17 @@ class RunWork:
         self._steps.close()
 
 
+def _limit(study: AnyStudy, work: Work) -> int:
+    if isinstance(study, LinkedStudy):
+        return linking.message_limit(study)
+    limit = averaging.message_limit if isinstance(work, Steps) else summing.message_limit
+    return limit(study)
+
+
 def _served(work: Work) -> Served:
     match work:
+        case LinkedPart():
+            return Served(app=linking.linked_app(work), accepted=linking.accepted(work))
         case Steps():
             return Served(app=averaging.client_app(work), accepted=averaging.ACCEPTED)
         case Sums() | AveragedSums():

@@ -4,17 +4,18 @@ import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from sqlite3 import Connection
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from models import documents
 from models.errors import RefusedError
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Approval, Decision, verify
-from models.governance.study import Study
 from node.ledger.journal import Journal
 from node.ledger.tables import DECISIONS, decision_entry
-from protos.codec import read_json
+from protos.codec import read_json, read_study
 
 _REMEMBERED = 64
 
@@ -23,7 +24,7 @@ _REMEMBERED = 64
 class LocalDecision:
     """What was decided here about a study, and whether the coordinator has heard it."""
 
-    study: Study
+    study: AnyStudy
     approval: Approval
     submitted: bool
 
@@ -54,12 +55,12 @@ class Approvals:
         self._now = now
         # What was verified once is not again: the same bytes under the same key stay signed. It
         # is asked for at every step, and reading a study takes longer than all else there.
-        self._verified: dict[tuple[str, bytes, bytes], tuple[Study, Approval]] = {}
+        self._verified: dict[tuple[str, bytes, bytes], tuple[AnyStudy, Approval]] = {}
         with self._database.write() as connection:
             for statement in DECISIONS:
                 connection.execute(statement)
 
-    def store(self, study: Study, approval: Approval) -> int:
+    def store(self, study: AnyStudy, approval: Approval) -> int:
         """Keep a decision, not yet submitted; give its number.
 
         Raises:
@@ -106,7 +107,7 @@ class Approvals:
             ).fetchall()
         return tuple(self._read(*row) for row in rows)
 
-    def once_approved(self) -> Iterator[Study]:
+    def once_approved(self) -> Iterator[AnyStudy]:
         """Give every study that was ever approved here, in the order of the decisions.
 
         What was refused later counts too: the keys in it were compared.
@@ -132,7 +133,7 @@ class Approvals:
             ).fetchall()
         return tuple((row[0], self._read(row[1], row[2], row[3], None)) for row in rows)
 
-    def approved(self, study: str) -> Study:
+    def approved(self, study: str) -> AnyStudy:
         """Give the study (named by its hash) that the steward approved. Raises as `approval`."""
         return self.approval(study).study
 
@@ -143,8 +144,8 @@ class Approvals:
             RefusedError: it was not approved here, was refused, or what is stored was changed.
             StorageError: the ledger cannot be read, or is not what was signed.
         """
-        # In a transaction that keeps writers out, so that row and entry are of one moment.
-        with self._database.write() as connection:
+        # In one transaction, so that row and entry are of one moment.
+        with self._database.read() as connection:
             decision = self._newest(connection, study)
             noted = self._journal.book(connection).decisions.get(study)
         if decision is None or decision.approval.statement.decision is not Decision.APPROVED:
@@ -153,8 +154,8 @@ class Approvals:
                 f"the study {study[:12]} {said} at this node",
                 hint="The steward can look at it with `datalabbet-node studies show`.",
             )
-        said_here = hashlib.sha256(documents.write(decision.approval)).hexdigest()
-        if noted is None or (noted.decision, noted.approval) != (Decision.APPROVED, said_here):
+        said_here = (Decision.APPROVED, _digest(decision.approval))
+        if noted is None or (noted.decision, noted.approval) != said_here:
             raise RefusedError(
                 f"the newest decision on the study {study[:12]} is not the one in the ledger",
                 hint="The node's database was changed. Restore it, then decide again.",
@@ -176,7 +177,7 @@ class Approvals:
         found = self._verified.get(key)
         if found is None:
             found = (
-                read_json(Study, document, what="the stored study"),
+                read_study(document, what="the stored study"),
                 read_json(Approval, approval, what="the stored approval"),
             )
             self._verify(found[0], study, found[1])
@@ -185,7 +186,7 @@ class Approvals:
             self._verified[key] = found
         return LocalDecision(study=found[0], approval=found[1], submitted=submitted_at is not None)
 
-    def _verify(self, study: Study, study_hash: str, approval: Approval) -> None:
+    def _verify(self, study: AnyStudy, study_hash: str, approval: Approval) -> None:
         """Refuse a decision that is not ours, not on this study, or not signed by our key."""
         statement = verify(approval, self._key)
         if statement.department != self._department:
@@ -195,3 +196,9 @@ class Approvals:
                 "the stored decision is about another study than the one it lies with",
                 hint="The node's database was changed. Restore it, then decide again.",
             )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _digest(approval: Approval) -> str:
+    """Give the hash by which the ledger names a decision; it is asked for at every step."""
+    return hashlib.sha256(documents.write(approval)).hexdigest()

@@ -1,73 +1,42 @@
 """The node decides: every step passes here before anything is charged or any record is read."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from models.errors import DatalabbetError, ProtocolViolationError, RefusedError
+from models.governance.any_study import AnyStudy
+from models.governance.linked import LinkedStudy
 from models.governance.resolution import same_codes
-from models.governance.step import StepKey
+from models.governance.step import LINKED, StepKey
 from models.governance.study import Protection, Study
 from models.governance.words import copies
-from models.quantities import Delta, Epsilon
 from models.schema import Declaration
 from models.training import kinds
 from models.training.kinds import Leaving, Values
-from node.gate import peers
+from node.gate import linked_rules, peers
 from node.gate.approvals import Approvals
+from node.gate.linked_rules import Held, Registers
+from node.gate.policy import Own, Policy
 from node.gate.switch import Stop
 from node.ledger.ledger import Subject
 from node.ledger.tables import POPULATION
 from protos.installed import short
 
 Declarations = Callable[[], Mapping[str, Declaration]]
-PER_STUDY = Epsilon(4.0)
-"""The largest ε of a study, unless the settings say otherwise (`docs/reference/ledger.md`)."""
-PER_STUDY_DELTA = Delta(1e-4)
-"""The largest δ of a study, unless the settings say otherwise."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What this department asks of every study, whatever its steward approved.
-
-    Attributes:
-        minimum_cohort: the fewest departments that a study's round may go on with. The noise of
-            `local-noise` protects each department's answer alone, so 2 is enough for it.
-        minimum_summed: the same for secure sums. A sum over two tells each of them what the
-            other one added, but for that one's noise.
-        per_study: the largest ε that a study on data that is not public may ask for.
-        per_study_delta: the largest δ.
-        departments_per_resident: the fewest departments that a study must reckon with, for one
-            resident, as far as it has so many; None leaves that to the steward.
-        populations: by dataset, whom it is about, where that is not the department's residents.
-        peers: by name, the identity key (or its fingerprint) that was compared with the member.
-    """
-
-    minimum_cohort: int = 2
-    minimum_summed: int = 3
-    per_study: Epsilon = PER_STUDY
-    per_study_delta: Delta = PER_STUDY_DELTA
-    departments_per_resident: int | None = None
-    populations: Mapping[str, str] = field(default_factory=dict)
-    peers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """What would leave in a study, with the hashes that do not need to be taken at every step."""
+    """What would leave in a study, with the hashes that do not need to be taken at every step.
+
+    `declared`: the declaration under which nothing stood against the study.
+    """
 
     leaving: Leaving
     digest: str
     hashes: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Own:
-    """What a node is: its name, its identity key (raw, in hex), and the program it runs."""
-
-    department: str
-    identity: str
-    code: str
+    declared: Declaration | None = None
 
 
 class Gate:
@@ -88,16 +57,18 @@ class Gate:
         declarations: Declarations,
         policy: Policy,
         stopped: Callable[[], Stop | None],
+        register: Registers = lambda: None,
     ) -> None:
-        """Keep what decides; `declarations` and `stopped` are read anew for every step."""
+        """Keep what decides; what declares and `stopped` are read anew for every step."""
         self._own = own
         self._approvals = approvals
         self._declarations = declarations
         self._policy = policy
         self._stopped = stopped
-        self._opened: dict[Study, _Shown] = {}
+        self._register = register
+        self._opened: dict[AnyStudy, _Shown] = {}
 
-    def objections(self, study: Study) -> tuple[str, ...]:
+    def objections(self, study: AnyStudy) -> tuple[str, ...]:
         """Give what stands against the study here, in sentences; nothing if it may be approved."""
         found = [*self._standing(study)]
         earlier = self._approvals.once_approved()
@@ -110,17 +81,21 @@ class Gate:
             return (f"what would leave cannot be described: {error.message}",)
         return ()
 
-    def leaving(self, study: Study) -> Leaving:
+    def leaving(self, study: AnyStudy) -> Leaving:
         """Give what would leave this node in the study. Raises as `leaving.describe`."""
+        if isinstance(study, LinkedStudy):
+            return _described_linked(study, member=self._own.department)
         return _described(study, witness=self._witnesses(study))
 
-    def minimum(self, study: Study) -> int:
+    def minimum(self, study: AnyStudy) -> int:
         """Give the fewest departments with which this node takes part in the study."""
-        return (
-            self._policy.minimum_cohort if study.secure_sum is None else self._policy.minimum_summed
-        )
+        if isinstance(study, LinkedStudy):
+            return self._policy.minimum_linked
+        if study.secure_sum is not None:
+            return self._policy.minimum_summed
+        return self._policy.minimum_cohort
 
-    def open(self, study_hash: str) -> Study:
+    def open(self, study_hash: str) -> AnyStudy:
         """Give the study, if the steward approved it and nothing stands against it now.
 
         Raises:
@@ -129,12 +104,16 @@ class Gate:
         """
         return self._open(study_hash)[0]
 
-    def _open(self, study_hash: str) -> tuple[Study, _Shown]:
+    def _open(self, study_hash: str) -> tuple[AnyStudy, _Shown]:
         self._go()
         decision = self._approvals.approval(study_hash)
         study = decision.study
         before = self._opened.get(study)
-        against = tuple(self._standing(study))
+        # What `_standing` says follows from the study, this declaration and what stays as it is
+        # while the node runs. Read first: one that changes meanwhile is another the next time.
+        declared = self._declared(study)
+        known = before is not None and declared is not None and declared is before.declared
+        against = () if known else tuple(self._standing(study))
         if against:
             raise RefusedError(
                 f"the study {study.study} is refused at this node: {'; '.join(against)}",
@@ -142,29 +121,36 @@ class Gate:
             )
         described, approved = self._shown(study, before), decision.approval.statement.preview
         # Approvals from before there were previews hold for what could be approved then.
-        older = approved is None and study.secure_sum is None
+        older = isinstance(study, Study) and approved is None and study.secure_sum is None
         if approved != described.digest and not older:
             raise RefusedError(
                 f"in the study {study.study} this version of the program would send something "
                 "else than what was approved",
                 hint="Read `datalabbet-node preview STUDY`, and approve the study again.",
             )
-        self._opened[study] = described
+        self._opened[study] = replace(described, declared=declared)
         return study, described
 
-    def subject(self, study: Study) -> Subject:
-        """Give whom the study's dataset is about, as declared now.
+    def subject(self, study: AnyStudy) -> Subject:
+        """Give whom the study's dataset (or datasets) here is about, as declared now.
 
         Raises:
-            RefusedError: the dataset is not declared here.
+            RefusedError: a dataset is not declared here.
         """
+        if isinstance(study, LinkedStudy):
+            return linked_rules.subject(
+                study,
+                me=self._own.department,
+                datasets=self._declarations(),
+                populations=self._policy.populations,
+            )
         declaration = self._declarations().get(study.dataset)
         if declaration is None:
             raise RefusedError(f"the dataset {study.dataset} is not declared at this node")
         population = self._policy.populations.get(study.dataset, POPULATION)
         return Subject(dataset=study.dataset, population=None if declaration.public else population)
 
-    def admit(self, step: StepKey, study: Study) -> None:
+    def admit(self, step: StepKey, study: AnyStudy) -> None:
         """Let the step pass, or raise. It is asked anew for every step.
 
         Raises:
@@ -173,6 +159,10 @@ class Gate:
         """
         if self.open(step.study) != study:
             raise RefusedError("the study at work is not the approved one")
+        if isinstance(study, LinkedStudy):
+            if step.step != LINKED or self._own.department not in study.departments:
+                raise ProtocolViolationError(f"the study {study.study} has no step {step.step}")
+            return
         # The witness sends nothing but masks, for the steps that the departments have.
         found = _described(study).find(step.step)
         number = step.step.partition("/")[2]
@@ -184,12 +174,15 @@ class Gate:
                 f"the study {study.study} has {found[0].numbers} {what}, not {number}"
             )
 
-    def leave(self, study: Study, step: str, values: Values, *, scale: int | None = None) -> None:
+    def leave(
+        self, study: AnyStudy, step: str, values: Values, *, scale: int | None = None
+    ) -> None:
         """Let a message leave, or raise. Every answer passes here last, a repeated one too.
 
         Args:
             study: at work.
-            step: as `StepKey` names it; `offer`, `join` or `masks`.
+            step: as `StepKey` names it; `offer`, `join` or `masks`; of a linked study, as
+                `models.linkage.leaving` names it.
             values: all that the message holds: arrays, and documents as bytes.
             scale: of the noise that it was made with, if it is part of a secure sum.
 
@@ -197,7 +190,7 @@ class Gate:
             RefusedError: it is not of a kind that was approved, or what `open` asks for does not
                 hold any more: a no, or a stop, counts for work that was under way too.
         """
-        _, approved = self._open(study.digest())
+        _, approved = self._open(_digest(study))
         kinds.check(approved.leaving, step, values, scale=scale, hashes=approved.hashes)
 
     def _go(self) -> None:
@@ -208,17 +201,21 @@ class Gate:
                 hint="Its department stopped it; `datalabbet-node resume` lets it work again.",
             )
 
-    def _shown(self, study: Study, before: _Shown | None) -> _Shown:
+    def _shown(self, study: AnyStudy, before: _Shown | None) -> _Shown:
         leaving = self.leaving(study)
         if before is not None and before.leaving is leaving:
             return before
         return _Shown(leaving=leaving, digest=leaving.digest(), hashes=leaving.hashes())
 
-    def _witnesses(self, study: Study) -> bool:
-        settings = study.secure_sum
+    def _declared(self, study: AnyStudy) -> Declaration | None:
+        """Give the declaration that decides on the study; a linked one has several: none."""
+        return self._declarations().get(study.dataset) if isinstance(study, Study) else None
+
+    def _witnesses(self, study: AnyStudy) -> bool:
+        settings = study.secure_sum if isinstance(study, Study) else None
         return settings is not None and settings.witness == self._own.department
 
-    def _standing(self, study: Study) -> Iterator[str]:
+    def _standing(self, study: AnyStudy) -> Iterator[str]:
         """Give what stands against the study at any time, before or after its approval."""
         own, policy = self._own, self._policy
         if own.department not in study.parties:
@@ -229,7 +226,7 @@ class Gate:
                 f"{short(own.code)}: it must be proposed with the version that all its "
                 "departments run (`datalabbet-node code` prints this node's)"
             )
-        if study.minimum_cohort < self.minimum(study):
+        if isinstance(study, Study) and study.minimum_cohort < self.minimum(study):
             yield (
                 f"it goes on with {study.minimum_cohort} departments; "
                 f"this node asks for at least {self.minimum(study)}"
@@ -237,7 +234,10 @@ class Gate:
         yield from peers.objections(
             study, me=own.department, identity=own.identity, pinned=policy.peers
         )
-        if not self._witnesses(study):  # which has no records
+        if isinstance(study, LinkedStudy):
+            held = Held(datasets=self._declarations(), register=self._register())
+            yield from linked_rules.standing(study, me=own.department, policy=policy, held=held)
+        elif not self._witnesses(study):  # which has no records
             yield from self._about_data(study)
 
     def _about_data(self, study: Study) -> Iterator[str]:
@@ -278,3 +278,15 @@ def _described(study: Study, *, witness: bool = False) -> Leaving:
     from models.training.leaving import describe  # noqa: PLC0415 - opens the accountant's libraries
 
     return describe(study, witness=witness)
+
+
+def _described_linked(study: LinkedStudy, *, member: str) -> Leaving:
+    from models.linkage.leaving import describe  # noqa: PLC0415 - as above
+
+    return describe(study, member=member)
+
+
+@lru_cache(maxsize=64)
+def _digest(study: AnyStudy) -> str:
+    """Give the study's hash, taken once: it is asked for at every message."""
+    return study.digest()

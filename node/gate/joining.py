@@ -4,7 +4,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from models import documents
 from models.errors import NotJoinedError, RefusedError
-from models.governance.study import Study
+from models.governance.any_study import AnyStudy
 from models.randomness import Entropy
 from models.secagg import agreement as agreements
 from models.secagg.agreement import Agreement, EphemeralKey, Joined, Offer, Offers
@@ -23,7 +23,7 @@ class Joining:
     def __init__(
         self,
         *,
-        study: Study,
+        study: AnyStudy,
         run: int,
         member: str,
         gate: Gate,
@@ -40,6 +40,7 @@ class Joining:
         self._entropy = entropy
         self._key: EphemeralKey | None = None
         self._agreement: Agreement | None = None
+        self._pinned = False
 
     @property
     def agreement(self) -> Agreement:
@@ -51,6 +52,31 @@ class Joining:
         if self._agreement is None:
             raise NotJoinedError("the run has not agreed on keys with this node")
         return self._agreement
+
+    def pin(self) -> None:
+        """Let the agreement hold for the rest of the run, which has sealed something under it.
+
+        Raises:
+            NotJoinedError: nothing was agreed on.
+        """
+        self._pinned = self.agreement is not None
+
+    def secret(self, other: str) -> bytes:
+        """Give the secret that this member shares with another; with itself, one of its own.
+
+        Raises:
+            NotJoinedError: nothing was agreed on.
+            RefusedError: the other has not joined.
+        """
+        agreed = self.agreement
+        if other == self._member:
+            from models.replicated.sealing import own_secret  # noqa: PLC0415 - torch: seconds
+
+            return own_secret(self._ephemeral())
+        for pair in agreed.pairs:
+            if other in {pair.low, pair.high}:
+                return pair.secret
+        raise RefusedError(f"{other} has not joined the run")
 
     def offer(self) -> Offer:
         """Give the signed key for the run: the same one each time.
@@ -71,7 +97,7 @@ class Joining:
         return offered
 
     def join(self, offers: Offers) -> Joined:
-        """Agree with those who offered; the newest agreement holds.
+        """Agree with those who offered; the newest agreement holds, until one is pinned.
 
         Raises:
             NotJoinedError: no key was offered since this node took up the run.
@@ -90,6 +116,11 @@ class Joining:
             ephemeral=self._ephemeral(),
         )
         joined = Joined(cohort=agreed.cohort.digest())
+        if self._pinned and agreed.cohort != self.agreement.cohort:
+            raise RefusedError(
+                "a member has other keys than the run began with: it was started anew",
+                hint="Shares are sealed under the first ones. Start a new run.",
+            )
         self._gate.leave(self._study, "join", {"cohort": documents.write(joined)})
         self._agreement = agreed
         return joined
@@ -97,6 +128,7 @@ class Joining:
     def leave(self) -> None:
         """Forget the secrets."""
         self._key = self._agreement = None
+        self._pinned = False
 
     def _ephemeral(self) -> EphemeralKey:
         if self._key is None:

@@ -8,8 +8,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from models.governance.any_study import AnyStudy
 from models.governance.roster import Member, Roster
-from models.governance.study import Study
 
 COMPARE = (
     "compare each fingerprint with that department, by telephone or in person, not by what the "
@@ -43,7 +43,7 @@ def grouped(digits: str) -> str:
     return " ".join(digits[place : place + 4] for place in range(0, len(digits), 4))
 
 
-def listed(study: Study, *, me: str) -> tuple[Peer, ...]:
+def listed(study: AnyStudy, *, me: str) -> tuple[Peer, ...]:
     """Give the members of the study's roster; none without secure sums."""
     if study.roster is None:
         return ()
@@ -59,7 +59,9 @@ def listed(study: Study, *, me: str) -> tuple[Peer, ...]:
     )
 
 
-def objections(study: Study, *, me: str, identity: str, pinned: Mapping[str, str]) -> Iterator[str]:
+def objections(
+    study: AnyStudy, *, me: str, identity: str, pinned: Mapping[str, str]
+) -> Iterator[str]:
     """Give what is wrong with the roster's keys, by this node's own key and its settings.
 
     `pinned`: by name, the key or its fingerprint (64 hex digits).
@@ -76,7 +78,9 @@ def objections(study: Study, *, me: str, identity: str, pinned: Mapping[str, str
             )
 
 
-def changed(study: Study, *, earlier: Iterable[Study], pinned: Mapping[str, str]) -> Iterator[str]:
+def changed(
+    study: AnyStudy, *, earlier: Iterable[AnyStudy], pinned: Mapping[str, str]
+) -> Iterator[str]:
     """Give whose key is another one than in the newest study approved before, and not pinned."""
     if study.roster is None:
         return

@@ -1,35 +1,25 @@
 """What a steward is asked to approve, in words: read before the signature, not after."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.governance.any_study import AnyStudy
+from models.governance.linked import LinkedStudy
 from models.governance.study import Protection, Study
 from models.governance.words import against_whom, copies, odds_in_words
-from models.training.kinds import DOCUMENT, Kind, Leaving, Noise
+from models.training.kinds import DOCUMENT, OCTETS, Form, Kind, Leaving, Noise
+from node.gate import linked_preview
+from node.gate.points import Point, why
 
 if TYPE_CHECKING:
     from models.training.plan import TrainingPlan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """One line of the preview: what it is about, and the text."""
-
-    about: str
-    text: str
-
-
-def preview(study: Study) -> tuple[Point, ...]:
+def preview(study: AnyStudy) -> tuple[Point, ...]:
     """Give all that an approval of the study says yes to."""
-    basis = study.legal_basis
-    article_9 = f", article 9.2 {basis.article_9}" if basis.article_9 else ""
+    if isinstance(study, LinkedStudy):
+        return linked_preview.preview(study)
     lines = (
-        ("study", f"{study.study}: {study.title.en} / {study.title.sv}"),
-        ("hash", study.digest()),
-        ("program", study.code),
-        ("purpose", f"{study.purpose.en} / {study.purpose.sv}"),
-        ("legal basis", f"GDPR article 6.1 {basis.article_6}{article_9}; {basis.provision}"),
-        ("contact", study.contact),
+        *why(study),
         ("departments", f"{', '.join(study.departments)}; at least {study.minimum_cohort} at once"),
         ("dataset", study.dataset),
         ("variables", "; ".join(f"{c.name} ({c.meaning.en})" for c in study.inputs)),
@@ -186,12 +176,13 @@ def _often(kind: Kind) -> str:
 
 
 def _held(kind: Kind) -> str:
-    return ", ".join(
-        f"{form.name} (document, at most {form.shape[0] >> 10} KiB)"
-        if form.dtype == DOCUMENT
-        else f"{form.name} {form.dtype} [{' x '.join(map(str, form.shape)) or 'one number'}]"
-        for form in kind.arrays
-    )
+    return ", ".join(_form(form) for form in kind.arrays)
+
+
+def _form(form: Form) -> str:
+    if form.dtype in {DOCUMENT, OCTETS}:
+        return f"{form.name} ({form.dtype}, at most {-(-form.shape[0] >> 10):,} KiB)"
+    return f"{form.name} {form.dtype} [{' x '.join(map(str, form.shape)) or 'one number'}]"
 
 
 def _hidden(kind: Kind) -> str:
@@ -201,10 +192,8 @@ def _hidden(kind: Kind) -> str:
     if kind.scale is None:
         return text
     unit = "" if kind.bits is None else f"2^{kind.bits} are one bound, "
-    return (
-        f"{text}; in integers: {unit}own value cut to {kind.largest}, "
-        f"own noise of standard deviation {kind.scale}"
-    )
+    cut = "" if kind.largest is None else f"own value cut to {kind.largest}, "
+    return f"{text}; in integers: {unit}{cut}own noise of standard deviation {kind.scale}"
 
 
 def _noise(noise: Noise) -> str:

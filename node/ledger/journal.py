@@ -1,6 +1,6 @@
 """The ledger's entries in the node's database: each with a signed head, in one transaction."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from models.ledger.book import Book, EntryError
 from models.ledger.entries import (
     ChargeEntry,
     DecisionEntry,
+    Entry,
     Head,
     KeyEntry,
     LimitsEntry,
@@ -38,6 +39,14 @@ class Owner:
 
     department: str
     key: Ed25519PrivateKey = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Own:
+    """What a journal wrote last: entries by their text, and the head. It is not parsed again."""
+
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    head: SignedHead | None = None
 
 
 class Journal:
@@ -65,6 +74,8 @@ class Journal:
         self._book = Book()
         self._charged_at: datetime | None = None
         self._failure: str | None = None
+        self._newest: tuple[str, SignedHead] | None = None
+        self._own = _Own()
         with self.database.write() as connection:
             noted = make(connection)
             before = None if noted is not None else self.book(connection).owner
@@ -125,7 +136,7 @@ class Journal:
                 "SELECT document FROM entries WHERE number >= ? ORDER BY number", (before,)
             )
             for (document,) in rows:
-                entry = self._book.read(document.encode())
+                entry = self._read(document)
                 if isinstance(entry, ChargeEntry):
                     self._charged_at = entry.at
             self._check(connection, fresh=self._book.tree.size > before)
@@ -157,10 +168,14 @@ class Journal:
         ).fetchone() or (None,)
         if document is None:
             raise EntryError("has no head")
+        if self._newest is not None and self._newest[0] == document:
+            return self._newest[1]
         try:
-            return read_json(SignedHead, document.encode(), what="the stored head")
+            found = read_json(SignedHead, document.encode(), what="the stored head")
         except InvalidDocumentError:
             raise EntryError("has a damaged head") from None
+        self._newest = document, found
+        return found
 
     def close(self) -> None:
         """Close the database."""
@@ -180,9 +195,19 @@ class Journal:
     def _is_ours(self, entry: KeyEntry) -> bool:
         return (entry.department, entry.public_key) == (self._owner.department, self.public_key)
 
+    def _read(self, document: str) -> Entry:
+        """Take in the next entry. One that this journal wrote was an entry before it was text."""
+        content, known = document.encode(), self._own.entries.get(document)
+        return self._book.read(content) if known is None else self._book.take(known, content)
+
     def _check(self, connection: Connection, *, fresh: bool) -> None:
-        """Hold what was read against the newest head, and a head that is new against its key."""
+        """Hold what was read against the newest head, and a head that is new against its key.
+
+        A head that is, to the letter, the one that this journal signed last needs no proof: it
+        signs with the key in force only (`append`).
+        """
         signed = self.head(connection)
+        fresh = fresh and signed != self._own.head
         tree, owner = self._book.tree, self._book.owner
         if (signed.head.size, signed.head.root) != (tree.size, tree.root().hex()):
             raise EntryError("was changed, left out, added or moved")
@@ -200,9 +225,11 @@ class Journal:
 
         The book takes them in when they are durable: later.
         """
-        tree = self._book.tree
+        tree, own = self._book.tree, {}
         for entry in entries:
-            content = documents.write(replace(entry, number=tree.size))
+            numbered = replace(entry, number=tree.size)
+            content = documents.write(numbered)
+            own[content.decode()] = numbered
             connection.execute(
                 "INSERT INTO entries (number, document) VALUES (?, ?)",
                 (tree.size, content.decode()),
@@ -214,4 +241,6 @@ class Journal:
             "INSERT INTO heads (size, document) VALUES (?, ?)",
             (tree.size, documents.write(signed).decode()),
         )
+        # Good also if the transaction fails: what is never stored is never looked for here.
+        self._own = _Own(entries=own, head=signed)
         return tree.size - 1

@@ -12,7 +12,8 @@ from node.datasets import CsvSource, Dataset
 from node.vault import csv_files
 from node.vault.cells import FINE, NOTES, PROBLEMS, Problem
 from node.vault.coverage import SMALL, Gaps, SmallGroups
-from node.vault.parsing import Parsed, parsed
+from node.vault.linking import Linker
+from node.vault.parsing import Parsed, as_written, parsed
 
 _BATCH = 4096
 
@@ -26,7 +27,8 @@ FEW_RESIDENTS = f"a category with fewer than {SMALL} residents"
 def check(dataset: Dataset, *, limit: int = 1000) -> CheckReport:
     """Read every row of a dataset and report what breaks its declaration.
 
-    A derived dataset is made for the purpose, and its result checked.
+    A derived dataset is made for the purpose, from tables whose ids are mended as for a study, and
+    its result checked. In other datasets a number with a fault is a problem, mended or not.
 
     Args:
         dataset: what to check.
@@ -41,7 +43,8 @@ def check(dataset: Dataset, *, limit: int = 1000) -> CheckReport:
     source = dataset.source
     files = csv_files.files(dataset.origin, source) if isinstance(source, CsvSource) else ()
     rows = usable = 0
-    for part in parsed(dataset, dataset.declaration.columns, batch_rows=_BATCH):
+    mends = Linker().mends if dataset.tables else as_written
+    for part in parsed(dataset, dataset.declaration.columns, batch_rows=_BATCH, mends=mends):
         good = part.usable()
         rows += len(good) + len(part.ragged)
         usable += int(good.sum())

@@ -39,6 +39,12 @@ from node.vault.chunks import Cells
 Read = tuple[str, AnyProblem | None]
 """What a text names, and what is wrong with it."""
 
+Reads = Callable[[Sequence[str]], list[Read]]
+"""What reads the different texts of a stretch of rows."""
+
+Mend = Callable[[str, Reads], Reads]
+"""What gives, for a column and what reads its ids as they are written, what reads them mended."""
+
 _REMEMBERED = 1 << 16
 """A resident's rows can lie far apart: so many texts are not looked at again (about 20 MB)."""
 
@@ -50,8 +56,14 @@ _TOO_MANY = 3
 class Reader:
     """What reads the different texts of a stretch of rows: residents' ids, and keys."""
 
-    residents: Callable[[Sequence[str]], list[Read]]
-    keys: Callable[[Sequence[str]], list[Read]]
+    residents: Reads
+    keys: Reads
+
+    def of(self, column: str, mend: Mend | None) -> "Reader":
+        """Give what reads a column whose ids are mended; None: they are not."""
+        if mend is None:
+            return self
+        return Reader(residents=mend(column, self.residents), keys=self.keys)
 
 
 def reader(dataset: Dataset) -> Reader:
@@ -123,7 +135,7 @@ def _fits(text: str, pattern: re.Pattern[str] | None) -> bool:
 
 def _held(
     cells: Cells,
-    read_all: Callable[[Sequence[str]], list[Read]],
+    read_all: Reads,
     *,
     absent: Problem,
     missing: Missing | None,

@@ -20,8 +20,20 @@ from node.vault import cells, csv_files, databases, days, derived, identities, p
 from node.vault.cells import CODES, FINE, Held, Problem, Writing
 from node.vault.chunks import Cells, Chunk, Remark
 from node.vault.derived import PLACE, Table
-from node.vault.identities import Reader
+from node.vault.identities import Mend, Reader
 from node.vault.keys import Keyed, Superseded, hashes, keyed
+
+
+class NoRowsError(DataContractError):
+    """A source has a heading and no rows: for a table of exceptions that is no fault."""
+
+
+Mends = Callable[[Dataset], Mend | None]
+"""What gives for a dataset how its residents' ids are mended; None: they are left as written."""
+
+
+def as_written(dataset: Dataset) -> None:
+    """Mend nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -64,11 +76,13 @@ class Parsed:
         return fine
 
 
-def parsed(dataset: Dataset, columns: Sequence[Column], *, batch_rows: int) -> Iterator[Parsed]:
+def parsed(
+    dataset: Dataset, columns: Sequence[Column], *, batch_rows: int, mends: Mends = as_written
+) -> Iterator[Parsed]:
     """Give all rows of a dataset, with the resident id and `columns` of its own declaration.
 
     Where it has a primary key, the source is read twice, and `columns` are added what they lack
-    of the key.
+    of the key. `mends` also holds for the tables that it is derived from.
 
     Raises:
         DataContractError: the source cannot be read at all, or has no rows.
@@ -76,15 +90,16 @@ def parsed(dataset: Dataset, columns: Sequence[Column], *, batch_rows: int) -> I
     names = {dataset.declaration.resident_id, *(column.name for column in columns)}
     rest = [c for c in dataset.declaration.columns if c.name in {*dataset.key} - names]
     every = (*columns, *rest)
-    with _reader(dataset, every, batch_rows=batch_rows) as read:
+    mend = mends(dataset)
+    with _reader(dataset, every, batch_rows=batch_rows, mends=mends) as read:
         if not dataset.key:
-            yield from _parsed(dataset, every, read())
+            yield from _parsed(dataset, every, read(), mend)
             return
         superseded = Superseded(
-            (_keyed(dataset, part) for part in _parsed(dataset, every, read())),
+            (_keyed(dataset, part) for part in _parsed(dataset, every, read(), mend)),
             place=dataset.origin.place,
         )
-        for part in _parsed(dataset, every, read()):
+        for part in _parsed(dataset, every, read(), mend):
             keys = hashes([held.values for held in _key(dataset, part)])
             yield replace(part, superseded=superseded.problems(keys))
 
@@ -104,18 +119,19 @@ def _key(dataset: Dataset, part: Parsed) -> list[Held]:
 
 
 def _parsed(
-    dataset: Dataset, columns: Sequence[Column], chunks: Iterable[Chunk]
+    dataset: Dataset, columns: Sequence[Column], chunks: Iterable[Chunk], mend: Mend | None
 ) -> Iterator[Parsed]:
     resident_id = dataset.declaration.resident_id
-    read = identities.reader(dataset)
+    plain = identities.reader(dataset)
+    read = {name: plain.of(name, mend) for name in (resident_id, *(c.name for c in columns))}
     found = False
     for chunk in chunks:
         found = True
         with _told(dataset, resident_id, chunk):
-            residents = identities.residents(chunk.cells[resident_id], read)
+            residents = identities.residents(chunk.cells[resident_id], read[resident_id])
         yield Parsed(
             residents=residents,
-            columns={c.name: _held(dataset, c, chunk, read) for c in columns},
+            columns={c.name: _held(dataset, c, chunk, read[c.name]) for c in columns},
             rows=chunk.rows,
             ragged=chunk.ragged,
             file=chunk.file or dataset.origin.place,
@@ -124,7 +140,7 @@ def _parsed(
             superseded=cells.fine(len(chunk.rows)),
         )
     if not found:
-        raise DataContractError(
+        raise NoRowsError(
             f"{dataset.origin.place}: has a heading and no rows",
             hint="Check that the source holds the records, or that the query finds any.",
         )
@@ -173,13 +189,13 @@ def chunks(
 
 @contextlib.contextmanager
 def _reader(
-    dataset: Dataset, columns: Sequence[Column], *, batch_rows: int
+    dataset: Dataset, columns: Sequence[Column], *, batch_rows: int, mends: Mends
 ) -> Iterator[Callable[[], Iterator[Chunk]]]:
     """Give what reads the source, as often as it is called."""
     source = dataset.source
     names = (dataset.declaration.resident_id, *(column.name for column in columns))
     if isinstance(source, DerivedSource):
-        tables = (_table(table, batch_rows=batch_rows) for table in dataset.tables)
+        tables = (_table(table, batch_rows=batch_rows, mends=mends) for table in dataset.tables)
         with derived.result(
             dataset.origin, source, names, tables=tables, batch_rows=batch_rows
         ) as read:
@@ -188,7 +204,7 @@ def _reader(
         yield lambda: chunks(dataset.origin, source, names, batch_rows=batch_rows)
 
 
-def _table(dataset: Dataset, *, batch_rows: int) -> Table:
+def _table(dataset: Dataset, *, batch_rows: int, mends: Mends) -> Table:
     """Give a table for an analysis table made from it, to be read once.
 
     It may be far larger than what is made from it: the rows that do not count are told at the
@@ -197,12 +213,14 @@ def _table(dataset: Dataset, *, batch_rows: int) -> Table:
     seen: list[Keyed] = []
     faulty: list[npt.NDArray[np.int64]] = []
     ragged = 0
+    mend = mends(dataset)
 
     def parts() -> Iterator[Mapping[str, npt.NDArray[Any]]]:
         nonlocal ragged
         start = 0
-        with _reader(dataset, dataset.declaration.columns, batch_rows=batch_rows) as read:
-            for part in _parsed(dataset, dataset.declaration.columns, read()):
+        columns = dataset.declaration.columns
+        with _reader(dataset, columns, batch_rows=batch_rows, mends=mends) as read:
+            for part in _parsed(dataset, columns, read(), mend):
                 refuse(dataset, part)
                 if dataset.key:
                     seen.append(_keyed(dataset, part))

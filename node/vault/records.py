@@ -1,6 +1,6 @@
 """The records of a dataset, as the node's work reads them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,10 @@ from models.errors import DataContractError
 from models.linkage.identity import Mode
 from models.schema import CategoryColumn, KeyColumn, Variable
 from node.datasets import Dataset
-from node.vault.parsing import parsed, refuse
+from node.vault.cells import FINE
+from node.vault.linking import Linker
+from node.vault.parsing import Mends, Parsed, parsed, refuse
+from node.vault.register import Register
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -34,13 +37,31 @@ class Batch:
     file: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LinkedBatch(Batch):
+    """Rows that keep the declaration, of residents who are in the register.
+
+    Attributes:
+        places: shape (rows,), int64: the residents' places among `Register.ids`.
+        unmatched: how many other rows of the stretch count, but lead to nobody in the register,
+            whatever their columns say.
+        strangers: of those, the ids that can be read; each once.
+    """
+
+    places: npt.NDArray[np.int64]
+    unmatched: int
+    strangers: frozenset[str]
+
+
 def records(
     dataset: Dataset, *, columns: Sequence[Variable], batch_rows: int = 65536
 ) -> Iterator[Batch]:
     """Give the rows of a dataset, at most `batch_rows` at a time, never all at once.
 
     Rows that break the declaration in a column asked for, or have no resident id, are left out
-    (`node.vault.contract.check` counts and names them). Which texts are missing is this
+    (`node.vault.contract.check` counts and names them). Where `linkage` is declared and the folder
+    has a register, ids are mended first, in the dataset and in the tables it is derived from;
+    numbers that are not in the register stay. Which texts are missing is this
     department's own statement: it is taken from `dataset`, whatever `columns` says.
 
     Raises:
@@ -50,9 +71,7 @@ def records(
     """
     own = {column.name: column for column in _own(dataset, columns)}
     any_row = False
-    read = (*own.values(), *_watched(dataset))
-    for part in parsed(dataset, read, batch_rows=batch_rows):
-        refuse(dataset, part)
+    for part in _parts(dataset, own.values(), batch_rows=batch_rows, mends=Linker().mends):
         usable = part.usable(own)
         if usable.any():
             any_row = True
@@ -67,6 +86,55 @@ def records(
             f"{dataset.origin.place}: no row keeps the declaration",
             hint="Run `datalabbet-node data check`: it names every problem.",
         )
+
+
+def linked(
+    dataset: Dataset,
+    *,
+    columns: Sequence[Variable],
+    register: Register,
+    batch_rows: int = 65536,
+) -> Iterator[LinkedBatch]:
+    """Give the rows of a dataset whose residents are in the register; the others are counted.
+
+    As `records`, but for residents that are not in the register, whose rows are left out, and for
+    a dataset without any row left: it gives stretches without rows.
+
+    Args:
+        dataset: what to read.
+        columns: of the dataset's declaration.
+        register: of the dataset's folder, as `node.vault.register.register` gives it.
+        batch_rows: the most rows of a stretch.
+
+    Raises:
+        DataContractError: as `records`.
+    """
+    own = {column.name: column for column in _own(dataset, columns)}
+    linker = Linker(register)
+    numbers = linker.numbers(dataset)
+    for part in _parts(dataset, own.values(), batch_rows=batch_rows, mends=linker.mends):
+        named = part.residents.problems == FINE
+        places = np.full(len(named), -1, dtype=np.int64)
+        places[named] = [numbers.place(text) for text in part.residents.values[named]]
+        usable = part.usable(own) & (places >= 0)
+        unmatched = (places < 0) & (part.superseded == FINE)
+        yield LinkedBatch(
+            residents=part.residents.values[usable],
+            columns={name: part.columns[name].values[usable] for name in own},
+            rows=part.rows[usable],
+            file=part.file,
+            places=places[usable],
+            unmatched=int(unmatched.sum()),
+            strangers=frozenset(part.residents.values[unmatched & named]),
+        )
+
+
+def _parts(
+    dataset: Dataset, columns: Iterable[Variable], *, batch_rows: int, mends: Mends
+) -> Iterator[Parsed]:
+    for part in parsed(dataset, (*columns, *_watched(dataset)), batch_rows=batch_rows, mends=mends):
+        refuse(dataset, part)
+        yield part
 
 
 def _watched(dataset: Dataset) -> tuple[KeyColumn, ...]:

@@ -22,7 +22,7 @@ from models.governance.study import Study
 from models.secagg import signing
 from models.secagg.agreement import Keyed, Offer
 from models.training.messages import HISTOGRAM
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 
 STUDY = summed_study()
 WITNESSED = {"mode": Mode.WITNESS, "witness": "auditor"}

@@ -3,11 +3,13 @@
     python -m tests.bench.timed OUT node|coordinator ARGUMENTS
 
 Runs the program as it is; when it ends, OUT holds the milliseconds of every call, by part. What a
-part does inside another one is counted in both.
+part does inside another one is counted in both. Beside them: the CPU time of the whole process, all
+threads, from one step to the next.
 """
 
 import functools
 import importlib
+import itertools
 import json
 import os
 import runpy
@@ -25,7 +27,7 @@ PARTS = {
         "node: context": "models.training.messages:context",
         "node: ledger (durable charge and context)": "node.ledger.contexts:ChargedContexts.insert",
         "node: units (clipped gradients, summed)": "node.work.sum_bench:SumBench._units",
-        "node: noise": "models.privacy.sampler:discrete_gaussian",
+        "node: noise": "models.privacy.sampler:add_discrete_gaussian",
         "node: masks": "models.secagg.masks:apply",
         "node: check on the way out": "node.gate.gate:Gate.leave",
     },
@@ -39,10 +41,13 @@ PARTS = {
         "coordinator: checkpoint": "coordinator.rounds.keeping:Keeping.advance",
     },
 }
+STEPS = {"node": "node: message to answer", "coordinator": "coordinator: question"}
+"""What every step begins with."""
+CLOCK: list[float] = []
 SPENT: dict[str, list[float]] = defaultdict(list)
 
 
-def wrap(part: str, place: str) -> None:
+def wrap(part: str, place: str, *, program: str) -> None:
     """Put the stopwatch round a function or method."""
     module, _, path = place.partition(":")
     *owners, name = path.split(".")
@@ -53,6 +58,8 @@ def wrap(part: str, place: str) -> None:
 
     @functools.wraps(inner)
     def timed(*args: Any, **kwargs: Any) -> Any:
+        if part == STEPS[program]:
+            CLOCK.append(1000 * time.process_time())
         begun = time.perf_counter()
         try:
             return inner(*args, **kwargs)
@@ -62,9 +69,12 @@ def wrap(part: str, place: str) -> None:
     setattr(owner, name, timed)
 
 
-def note(out: str, leave: Callable[[int], NoReturn], status: int) -> NoReturn:
+def note(out: str, program: str, leave: Callable[[int], NoReturn], status: int) -> NoReturn:
     """Write what was found, then end the program at once: nodes end that way."""
     if SPENT:
+        SPENT[f"{program}: CPU of the process, a step"] = [
+            b - a for a, b in itertools.pairwise(CLOCK[5:])
+        ]
         Path(f"{out}.{os.getpid()}.json").write_text(json.dumps(SPENT))
     leave(status)
 
@@ -72,9 +82,9 @@ def note(out: str, leave: Callable[[int], NoReturn], status: int) -> NoReturn:
 def main() -> None:
     out, program, *arguments = sys.argv[1:]
     for part, place in PARTS[program].items():
-        wrap(part, place)
+        wrap(part, place, program=program)
     sys.argv = [program, *arguments]
-    os._exit = functools.partial(note, out, os._exit)
+    os._exit = functools.partial(note, out, program, os._exit)
     try:
         runpy.run_module(program, run_name="__main__", alter_sys=True)
     finally:

@@ -431,6 +431,13 @@ def test_an_exported_model_predicts_like_the_direct_one(released, anna, tmp_path
     assert anna.release(RUN) == released.record
 
 
+def test_a_model_answers_no_questions(released, profile, capsys) -> None:
+    code, _, err = command(capsys, "releases", "results", str(RUN), "--profile", profile)
+    assert code == 4
+    assert "is a model, which answers no questions" in err
+    assert "datalabbet releases show" in err
+
+
 def test_a_file_larger_than_a_message_arrives_whole(city, anna, tmp_path) -> None:
     study = studies.study(study="large", model={"family": "mlp", "hidden": (1024, 1024)})
     anna.propose(study)

@@ -1,7 +1,9 @@
 """Whole runs with secure sums over mutual TLS, with the nodes' own gates, ledgers and records."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -244,6 +246,21 @@ def test_a_department_that_is_away_is_waited_for(make: Make, alone: dict[str, np
     assert same(model(city), alone)
 
 
+def test_a_spent_budget_is_explained_by_who_made_new_attempts_necessary(make: Make) -> None:
+    """Those that answered are charged again; the one that lost its keys each time is named."""
+    city = make(settings=PATIENT)
+    city.everybody()
+    for done in (3, 8, 13):
+        city.coordinator.wait(city.run_id, lambda run, done=done: run.rounds_done >= done)
+        city.nodes["labour"].restart()
+    message = failure(city)
+    assert "can still take part" in message
+    assert "has no privacy budget left" in message
+    assert message.count("labour has no keys for this run in the step train/") >= 2
+    assert "allows 2 of them in its whole training (`spare_rounds`)" in message
+    assert "propose a new study" in message
+
+
 def test_it_ends_when_the_attempts_are_used_up(make: Make) -> None:
     city = make(settings=PATIENT)
     city.join("labour").start()
@@ -359,9 +376,36 @@ def test_with_a_witness_a_department_may_be_away(make: Make) -> None:
     assert [kind for kind, _, _ in auditor.asked] == [OFFER, JOIN, *[MASKS] * (STEPS + 2)]
 
 
+def test_with_a_witness_a_silent_department_is_waited_for_once(make: Make) -> None:
+    """It keeps its stream and says nothing; once it speaks, it is in the sums again."""
+    seconds, spoken = 1.0, threading.Event()
+    city = make(WITNESS, settings=replace(PATIENT, round_timeout_seconds=seconds))
+    city.everybody()
+    labour, school = city.nodes["labour"], city.nodes["school"]
+
+    def silent(kind: str, step: int) -> None:
+        if (kind, step) == (STEP, 3):
+            spoken.wait(60)
+
+    def slow(kind: str, step: int) -> None:
+        if step > 15:
+            threading.Event().wait(0.1)
+
+    labour.behaviour.before, school.behaviour.before = silent, slow
+    city.coordinator.wait(city.run_id, lambda run: run.rounds_done >= 2)
+    began = time.monotonic()
+    city.coordinator.wait(city.run_id, lambda run: run.rounds_done >= 15)
+    assert time.monotonic() - began < 5 * seconds  # twelve steps, each of which could have waited
+    spoken.set()
+    finished(city)
+    rounds = [group.departments for group in record(city).rounds]
+    assert ("care", "school") in rounds
+    assert rounds[-1] == ("care", "labour", "school")
+
+
 def test_with_a_witness_a_department_may_go_and_come_back(make: Make) -> None:
     """Restarted, it has other keys; it is in the sums again once all have agreed anew."""
-    city = make(WITNESS)
+    city = make(WITNESS, settings=replace(QUICK, grace_seconds=3.0))
     city.everybody()
     labour = city.nodes["labour"]
     labour.behaviour.before = lambda kind, step: threading.Event().wait(0.05)

@@ -19,9 +19,10 @@ from coordinator.home import Surroundings
 from coordinator.store import releases, runs
 from coordinator.store.database import open_database, writing
 from models.governance import token
+from models.governance.any_record import AnyRecord
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Approval, Decision, Statement, sign
 from models.governance.principal import Principal, Role
-from models.governance.record import ReleaseRecord
 from models.governance.states import RunState
 from models.governance.study import Study
 from models.governance.views import EnrolmentRequest, RunStatus
@@ -63,7 +64,7 @@ class Department:
             stub = CatalogueServiceStub(channel)
             stub.PublishDatasets(codec.write_declarations(declarations))
 
-    def decide(self, study: Study, decision: Decision = Decision.APPROVED) -> Approval:
+    def decide(self, study: AnyStudy, decision: Decision = Decision.APPROVED) -> Approval:
         """Sign and submit a decision."""
         statement = Statement(
             study=study.digest(),
@@ -144,7 +145,7 @@ class City:
             department.decide(wanted)
         return wanted
 
-    def put_run(self, study: Study, run_id: int, state: RunState) -> RunStatus:
+    def put_run(self, study: AnyStudy, run_id: int, state: RunState) -> RunStatus:
         """Put a run into the database as if it had been run."""
         now = datetime.now(UTC)
         status = RunStatus(
@@ -153,7 +154,7 @@ class City:
             study_hash=study.digest(),
             state=state,
             rounds_done=2,
-            rounds_total=study.training.rounds,
+            rounds_total=study.training.rounds if isinstance(study, Study) else 2,
             message="",
             started_at=now,
             updated_at=now,
@@ -162,16 +163,20 @@ class City:
         engine = open_database(self.around.settings.database_url(self.folder))
         with writing(engine) as link:
             runs.add(link, status, request_id=str(uuid.uuid4()))
-            runs.change(link, status)
+            runs.change(link, status, releases=_releases(study))
         engine.dispose()
         return status
 
-    def put_release(self, record: ReleaseRecord, files: dict[str, bytes]) -> None:
+    def put_release(self, record: AnyRecord, files: dict[str, bytes]) -> None:
         """Put a release into the database."""
         engine = open_database(self.around.settings.database_url(self.folder))
         with writing(engine) as connection:
             releases.save(connection, record=record, files=files)
         engine.dispose()
+
+
+def _releases(study: AnyStudy) -> int:
+    return 1 if isinstance(study, Study) else study.privacy.releases
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from models.secagg.witness import SetRequest
 from models.training import messages, studies
 from models.training.messages import EVALUATE, HISTOGRAM
 from node.flower.work import RunWork
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 from protos import sums
 from protos.codec import read_json
 

@@ -12,19 +12,24 @@ from studies import KEYS, declaration
 from models.errors import DatalabbetError
 from models.evaluation import histograms
 from models.families.network import initial
+from models.governance.any_study import AnyStudy
 from models.governance.approval import Approval, Decision, Statement, sign
+from models.governance.linked import LinkedStudy
 from models.governance.release import Release
 from models.governance.study import Study
 from models.ledger.limits import DEFAULT, Limits
+from models.linkage import leaving as linked_leaving
 from models.privacy.plan import PrivacyPlan, plan
 from models.schema import Declaration
 from models.training import leaving
 from node.gate.approvals import Approvals
-from node.gate.gate import Gate, Own, Policy
+from node.gate.gate import Gate
+from node.gate.policy import Own, Policy
 from node.gate.steps import Steps
 from node.gate.switch import Switch
 from node.ledger.journal import Journal, Owner
 from node.ledger.ledger import Ledger
+from node.promises import RegisterPromise
 from protos.installed import code_digest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -75,6 +80,7 @@ class Department:
     declared: dict[str, Declaration] = field(default_factory=lambda: {"pupils": declaration()})
     policy: Policy = field(default_factory=Policy)
     limits: Limits = DEFAULT
+    register: RegisterPromise | None = None
     code: str = field(default_factory=code_digest)
 
     def __post_init__(self) -> None:
@@ -101,11 +107,12 @@ class Department:
             declarations=lambda: self.declared,
             policy=policy or self.policy,
             stopped=self.switch.stopped,
+            register=lambda: self.register,
         )
 
     def say(
         self,
-        study: Study,
+        study: AnyStudy,
         decision: Decision = Decision.APPROVED,
         *,
         department: str | None = None,
@@ -123,7 +130,7 @@ class Department:
         )
         return sign(statement, key or self.key)
 
-    def approve(self, study: Study) -> None:
+    def approve(self, study: AnyStudy) -> None:
         """Keep the steward's yes."""
         self.approvals.store(study, self.say(study))
 
@@ -143,7 +150,9 @@ class Department:
         self.journal.close()
 
 
-def _shown(study: Study, name: str) -> str | None:
+def _shown(study: AnyStudy, name: str) -> str | None:
+    if isinstance(study, LinkedStudy):
+        return linked_leaving.describe(study, member=name).digest()
     witness = study.secure_sum is not None and study.secure_sum.witness == name
     try:
         return leaving.describe(study, witness=witness).digest()

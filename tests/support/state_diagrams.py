@@ -34,12 +34,14 @@ def page() -> str:
         "## A study\n\n"
         f"{study}\n\n"
         "A study is ready when every department that it names has approved it. A run that stops\n"
-        "or fails makes it ready again; what the departments charged stays charged.\n\n"
+        "or fails makes it ready again; what the departments charged stays charged. So does a run\n"
+        "that finishes, if a linked study has more `releases`.\n\n"
         "## A run\n\n"
         f"{run}\n\n"
         "`waiting` means that fewer departments than the study's minimum cohort are connected (or\n"
         "that the database cannot be written). The run's message says for whom or what it waits,\n"
-        "and it goes on by itself.\n"
+        "and it goes on by itself. `training` is also the state of a linked study's run while\n"
+        "shares are made and tables computed, `evaluating` while its release is.\n"
     )
 
 

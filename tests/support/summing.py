@@ -12,7 +12,7 @@ from summers import Node as Party
 from summers import table
 
 from node.flower.work import RunWork
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 
 Asked = tuple[str, int, int]
 """A message's type, its step (0: it has none) and its attempt."""

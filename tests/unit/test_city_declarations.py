@@ -208,7 +208,7 @@ def test_every_specified_column_is_declared_within_its_public_bounds(name: str) 
 
 def test_the_catalogue_holds_the_specified_tables_aliases_and_analysis_tables() -> None:
     assert {*CATALOGUE} == {*SPECIFIED} | ALIASES | {*DERIVED}
-    assert len(DERIVED) == 10
+    assert len(DERIVED) == 20
     for name in ALIASES:
         (column,) = CATALOGUE[name].declaration.columns
         assert promise(column) == KEY
@@ -291,7 +291,7 @@ def test_a_gap_at_random_is_among_the_meanings_of_a_missing_value() -> None:
 
 
 def test_rows_that_rest_on_a_household_say_so() -> None:
-    for name in ("kir_hushall", "sof_hushall_bistand", "sof_barn_arskurs9"):
+    for name in ("kir_hushall", "sof_hushall_bistand", "sof_barn_arskurs9", "sof_elev_underlag"):
         text = CATALOGUE[name].declaration.description
         assert "är inte hela skyddet för" in text.sv
         assert "protection of one" in text.en
@@ -299,7 +299,8 @@ def test_rows_that_rest_on_a_household_say_so() -> None:
 
 def test_undelivered_years_of_assistance_are_owned_up_to() -> None:
     derived = {"sof_bistand_manader", "sof_hushall_bistand", "sof_barn_arskurs9"}
-    for name in (*derived, "sof_forsta_period"):
+    joint = {"sof_elev_underlag", "sof_period_underlag", "sof_januari_underlag"}
+    for name in (*derived, *joint, "sof_forsta_period"):
         text = CATALOGUE[name].declaration.description
         for said in (text.sv, text.en):
             assert "sof_kontor_manad" in said
@@ -312,6 +313,10 @@ def test_every_table_and_column_is_on_the_page() -> None:
     # Columns of consecutive years are written once, as `manader_2016` … `manader_2024`.
     for stem, first, last in re.findall(r"`([a-z_]+_)(20\d\d)` … `\1(20\d\d)`", page):
         named |= {f"{stem}{year}" for year in range(int(first), int(last) + 1)}
+    # So are those of half-years, as `omfattande_halvar_2016_1` … `omfattande_halvar_2024_2`.
+    for stem, first, last in re.findall(r"`([a-z_]+_)(20\d\d)_1` … `\1(20\d\d)_2`", page):
+        years = range(int(first), int(last) + 1)
+        named |= {f"{stem}{year}_{half}" for year in years for half in (1, 2)}
     for name, dataset in CATALOGUE.items():
         declared = dataset.declaration
         absent = {name, declared.resident_id, *(c.name for c in declared.columns)} - named

@@ -224,7 +224,25 @@ def test_declarations_come_along_and_the_alias_tables_only_when_dirty(
         for department in DEPARTMENTS:
             there = {path.stem for path in (tmp_path / profile / department).glob("*.yaml")}
             alias = {f"{department}_alias"} if profile is Profile.DIRTY else set()
-            assert there == {f"{department}_person"} | alias
+            # The register and its declaration are in every folder.
+            assert there == {f"{department}_person", "kir_person"} | alias
+
+
+def test_every_folder_has_the_same_register(blocks, tmp_path):
+    deliver(tmp_path, blocks)
+    for name in ("kir_person.csv", "kir_person.yaml"):
+        copies = {(tmp_path / department / name).read_bytes() for department in DEPARTMENTS}
+        assert len(copies) == 1
+    deliver(tmp_path / "without", [{"sof_barn": blocks[0]["sof_barn"]}])
+    assert not (tmp_path / "without/sof/kir_person.yaml").exists()
+
+
+def test_a_clean_declaration_names_no_table_of_aliases():
+    text = "name: a\nlinkage:\n  aliases: {dataset: b, column: c}\n"
+    compared = "  compare: {d: e}\n"
+    assert module.without_aliases(text + "schema:\n") == "name: a\nlinkage: {}\nschema:\n"
+    assert module.without_aliases(text + compared) == "name: a\nlinkage:\n" + compared
+    assert module.without_aliases("schema:\n  aliases: x\n") == "schema:\n  aliases: x\n"
 
 
 def test_every_declared_file_is_delivered_and_the_other_way_round(blocks, tmp_path):

@@ -242,7 +242,8 @@ def test_the_profile_can_come_from_the_environment(capsys, tmp_path, monkeypatch
 
 def test_the_demo_is_there_exactly_when_it_is_installed(capsys) -> None:
     installed = importlib.util.find_spec("demo.cli") is not None
-    assert ("demo" in {command.name for command in cli.app.registered_commands}) == installed
+    known = (*cli.app.registered_commands, *cli.app.registered_groups)
+    assert ("demo" in {command.name for command in known}) == installed
 
 
 # --- output ----------------------------------------------------------------------------------

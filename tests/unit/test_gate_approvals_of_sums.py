@@ -18,7 +18,7 @@ from models.quantities import Share
 from models.training.studies import training_plan
 from node import config
 from node.gate import peers
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 from protos.installed import code_digest
 
 OTHER = "ab" * 32

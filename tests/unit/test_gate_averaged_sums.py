@@ -24,7 +24,7 @@ from models.privacy.plan import plan
 from models.secagg.contexts import Entry, Purpose
 from models.training import averaged
 from node.gate.averaged_sums import AveragedSums
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 from node.gate.steps import request_digest
 from node.ledger.contexts import ReleasedContexts
 

@@ -22,7 +22,7 @@ from models.governance.step import StepKey
 from models.ledger.limits import Limits
 from models.privacy.plan import plan
 from models.quantities import Delta, Epsilon, Share
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 from node.gate.preview import preview
 from node.gate.steps import Steps, request_digest
 

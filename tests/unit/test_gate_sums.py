@@ -30,7 +30,7 @@ from models.secagg.agreement import Offers
 from models.secagg.coordinator import Total
 from models.training import messages
 from models.training.messages import EVALUATE, HISTOGRAM
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 
 WITNESSED = {"mode": Mode.WITNESS, "witness": "auditor"}
 

@@ -13,7 +13,7 @@ from models.governance.approval import Decision
 from models.governance.study import Study
 from models.privacy.plan import plan
 from models.quantities import Delta
-from node.gate.gate import Policy
+from node.gate.policy import Policy
 
 
 @pytest.fixture

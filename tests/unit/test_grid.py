@@ -72,6 +72,25 @@ def test_what_is_unanswered_is_sent_again_and_what_is_answered_is_not(grid: Stre
     assert again.take(seconds=0) is None
 
 
+def test_what_nobody_waits_for_any_more_is_not_sent(grid: StreamGrid) -> None:
+    line = grid.attach("school")
+    stale, wanted = grid.push_messages([message(7), message(7)])
+    grid.forget([stale])
+    assert line.take(seconds=5) is None  # the stale one's turn
+    assert taken(line).message_id == wanted
+
+
+def test_whoever_answers_is_heard_though_nobody_waits_for_it(grid: StreamGrid) -> None:
+    line = grid.attach("school")
+    [message_id] = grid.push_messages([message(7)])
+    letter = taken(line)
+    assert grid.standing().said == {"school": 0, "care": 0}
+    grid.forget([message_id])
+    grid.accept("school", message_id, answer(letter))
+    assert grid.standing().said == {"school": 1, "care": 0}
+    assert grid.take([message_id]) == {}
+
+
 def test_the_newest_stream_wins_and_the_older_one_ends(grid: StreamGrid) -> None:
     older = grid.attach("school")
     newer = grid.attach("school")

@@ -72,6 +72,43 @@ def test_a_charge_is_there_after_reopening(ledger: Ledger, tmp_path: Path) -> No
     assert again.answered(step(), "r") is None
 
 
+def test_what_a_ledger_knows_of_its_own_writing_is_what_another_reads(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    """It does not parse what it wrote itself: the book must be the same all the same."""
+    other = opened(tmp_path)  # reads entries as they come, and writes some between
+    for number in range(1, 9):
+        writer = other if number == 4 else ledger
+        asked = step(f"train/{number}")
+        writer.charge(step=asked, request="r", cost=ROUND + COUNT, about=PUPILS, allow=fine)
+    with ledger.book() as mine, other.book() as others, opened(tmp_path).book() as parsed:
+        assert mine == others == parsed
+        assert mine.studies.charges == {STUDY: 8}
+
+
+def test_what_a_failed_charge_wrote_is_forgotten(ledger: Ledger, tmp_path: Path) -> None:
+    """The entry that follows has its number, and is not taken for it."""
+
+    def stop(spending: Spending) -> None:
+        raise BudgetExhaustedError("enough")
+
+    ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
+    with pytest.raises(BudgetExhaustedError):
+        ledger.charge(step=step("train/2"), request="r", cost=ROUND, about=PUPILS, allow=stop)
+    with sqlite3.connect(tmp_path / "node.db") as database:
+        database.execute(
+            "CREATE TRIGGER broken BEFORE INSERT ON heads BEGIN SELECT RAISE(ABORT, 'full'); END"
+        )
+    with pytest.raises(StorageError):
+        ledger.charge(step=step("train/3"), request="r", cost=ROUND, about=PUPILS, allow=fine)
+    with sqlite3.connect(tmp_path / "node.db") as database:
+        database.execute("DROP TRIGGER broken")
+    ledger.charge(step=step("train/4"), request="r", cost=COUNT, about=PUPILS, allow=fine)
+    with ledger.book() as mine, opened(tmp_path).book() as parsed:
+        assert mine == parsed
+        assert mine.studies.charges == {STUDY: 2}
+
+
 def test_the_database_is_readable_by_its_owner_only(ledger: Ledger, tmp_path: Path) -> None:
     ledger.charge(step=step(), request="r", cost=ROUND, about=PUPILS, allow=fine)
     for path in tmp_path.iterdir():

@@ -26,6 +26,16 @@ def test_the_same_entropy_gives_the_same_numbers_and_other_entropy_others() -> N
     assert draw(1) != draw(2)
 
 
+@pytest.mark.parametrize("size", [0, 1, 1000, 40_000])
+def test_what_is_added_in_place_is_what_would_be_drawn(size: int) -> None:
+    values = np.arange(size, dtype=np.int64)
+    sampler.add_discrete_gaussian(values, scale=1000, entropy=ScriptedEntropy(1))
+    drawn = sampler.discrete_gaussian(scale=1000, size=size, entropy=ScriptedEntropy(1))
+    assert np.array_equal(values, np.arange(size) + drawn)
+    other = sampler.discrete_gaussian(scale=1000, size=size, entropy=ScriptedEntropy(2))
+    assert size == 0 or not np.array_equal(drawn, other)
+
+
 def test_each_call_draws_one_fresh_key() -> None:
     entropy = ScriptedEntropy(1)
     first = sampler.discrete_gaussian(scale=1000, size=200_000, entropy=entropy)

@@ -37,6 +37,21 @@ TABLE = [
     ({"absent": {"c": 1.0, "d": 2.0}}, Going(seconds=1.0, enough=False)),
     ({"answered": ("a", "b", "c")}, Going(seconds=99.0, enough=True)),  # d is at work
     ({"answered": ("a", "b", "c"), "absent": {"d": 4.0}}, Going(seconds=1.0, enough=True)),
+    (  # d let an earlier question pass in silence: this one does not wait for it
+        {"answered": ("a", "b", "c"), "slow": ("d",)},
+        Proceed(without="d has not answered since an earlier question"),
+    ),
+    ({"answered": ("a", "b"), "slow": ("d",)}, Going(seconds=99.0, enough=True)),
+    ({"answered": ALL, "slow": ("d",)}, Proceed(without="")),
+    (  # but where it is needed, it is
+        {"answered": ("a", "b"), "slow": ("c", "d")},
+        Short(
+            message="waiting: 3 departments are needed and 2 have answered "
+            "(c has not answered since an earlier question; "
+            "d has not answered since an earlier question)",
+            seconds=99.0,
+        ),
+    ),
     (
         {"answered": ("a", "b", "c"), "absent": {"d": 10.0}},
         Proceed(without="d has no connection"),

@@ -28,6 +28,17 @@ def test_a_sum_beyond_the_largest_number_wraps(ring: Ring) -> None:
 
 
 @pytest.mark.parametrize("ring", list(Ring))
+@pytest.mark.parametrize("order", ["<i8", ">i8"])
+def test_words_in_the_place_of_their_values_are_the_same_words(ring: Ring, order: str) -> None:
+    values = np.array([0, 1, -1, 258, ring.largest, -ring.largest - 1], dtype=order)
+    expected = ring.encode(values)
+    assert not np.shares_memory(expected, values)
+    found = ring.encode(values, reuse=True)
+    assert found.dtype == expected.dtype
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("ring", list(Ring))
 def test_numbers_travel_alike_whatever_the_machine_order(ring: Ring) -> None:
     values = [1, -2, 2**30, 258]
     little, big = (np.array(values, dtype=order) for order in ("<i8", ">i8"))

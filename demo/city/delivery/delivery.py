@@ -4,6 +4,7 @@
 tells where every planted defect went.
 """
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -27,6 +28,9 @@ DEPARTMENTS: Final = ("kir", "sof", "amf", "skf", "vof")
 """The register and the four departments: the names of the folders, and what tables begin with."""
 
 _DECLARATIONS = Path(__file__).parents[1] / "declarations"
+_REGISTER = "kir_person"
+_ALIASES = re.compile(r"^  aliases: \{.*\}\n", re.MULTILINE)
+_ALIASES_ALONE = re.compile(r"^linkage:\n  aliases: \{.*\}\n(?! )", re.MULTILINE)
 _IN_DATABASE = "vof_utford"
 _DATABASE = "vof.sqlite"
 _SCHOOL_YEAR = "lasar"
@@ -57,7 +61,10 @@ class _Places:
 
 
 class Delivery:
-    """Writes the departments' folders under `out`, each ready to be a node's `datasets` folder."""
+    """Writes the departments' folders under `out`, each ready to be a node's `datasets` folder.
+
+    Every folder gets the register: departments hold it to say whom their own rows are about.
+    """
 
     def __init__(self, out: Path, *, profile: Profile, settings: Settings) -> None:
         """Make the folders; `settings` are those of the first block that is to come."""
@@ -88,14 +95,23 @@ class Delivery:
         )
 
     def close(self) -> None:
-        """Finish all files."""
+        """Finish all files, and give every department its copy of the register."""
         for file in self._files.values():
             file.close()
+        whole = self._out / _REGISTER.partition("_")[0]
+        for copied in (whole / f"{_REGISTER}.csv", whole / f"{_REGISTER}.yaml"):
+            for department in DEPARTMENTS:
+                folder = self._out / department
+                if f"{whole.name}/{_REGISTER}.csv" in self._files and folder != whole:
+                    shutil.copyfile(copied, folder / copied.name)
 
     def _copy_declarations(self, department: str, folder: Path) -> None:
         for path in sorted((_DECLARATIONS / department).glob("*.yaml")):
-            if self._dirt is not None or path.stem != f"{department}_alias":
+            if self._dirt is not None:
                 shutil.copyfile(path, folder / path.name)
+            elif path.stem != f"{department}_alias":
+                text = path.read_text(encoding="utf-8")
+                (folder / path.name).write_text(without_aliases(text), encoding="utf-8")
 
     def _deliver(self, table: str, soiled: Soiled) -> Iterator[Defect]:
         places = self._write(table, soiled)
@@ -133,6 +149,12 @@ class Delivery:
         first = growing.rows + 1
         growing.append(frame)
         return np.arange(first, first + len(frame), dtype=np.int64)
+
+
+def without_aliases(declaration: str) -> str:
+    """Give a declaration that names no table of aliases: only the dirty profile has those."""
+    alone = _ALIASES_ALONE.sub("linkage: {}\n", declaration)
+    return _ALIASES.sub("", alone)
 
 
 def _open(table: str, path: Path, frame: pd.DataFrame, kinds: AbstractSet[Kind]) -> GrowingFile:
