@@ -261,6 +261,8 @@ class LinkedStudy(LinkedDraft):
             raise ValueError("the roster is not that of the parties")
         if self.roster.witness is not None or self.roster.mode is not Mode.PAIRWISE:
             raise ValueError("the parties of a linked study share secrets in pairs")
+        if self.roster.minimum != len(self.roster.members):
+            raise ValueError("all parties of a linked study take part: minimum is their number")
 
     @property
     def signed_roster(self) -> Roster:

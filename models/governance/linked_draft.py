@@ -33,7 +33,9 @@ departments: [schools, social-services]
 
 # The three that compute on shares: the coordinator, and two members. One of them sees nothing but
 # random numbers. Two of them that pool what they hold see every record: so the three need owners
-# that do not answer to each other. A department of the study may be one of them.
+# that do not answer to each other. A department of the study may be one of them, but not
+# with a hazard, a table over three departments, or pairs of two departments that are `crossed`:
+# name a department there that the study does not ask.
 committee:
   coordinator: The municipal executive board
   servers:

@@ -150,7 +150,7 @@ def _hazard(study: LinkedDraft, question: Hazard) -> Bilingual:
     ]
     if question.strata:
         names = ", ".join(question.strata)
-        parts.append(Bilingual(en=f"Apart for {names}.", sv=f"Var för sig efter {names}."))
+        parts.append(Bilingual(en=f"Apart for {names}.", sv=f"Uppdelat efter {names}."))
     return _joined(parts)
 
 

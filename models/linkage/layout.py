@@ -79,7 +79,8 @@ class Target:
         axes: of the table, in order; the last varies fastest.
         select: which products are added into which cell: (l, r, cell); None: each product of l and
             r is the cell l·(width of right) + r.
-        based: the names of its variables.
+        based: the names of its variables: a row counts only where all of them have a category.
+        matched: variables of which one counts for a row: they are alike in `of` and `absent`.
     """
 
     question: str
@@ -89,6 +90,7 @@ class Target:
     axes: tuple[Coding, ...]
     select: tuple[tuple[int, int, int], ...] | None = None
     based: tuple[str, ...]
+    matched: tuple[str, ...] = ()
 
     @property
     def cells(self) -> int:
@@ -195,6 +197,7 @@ def _placed(maker: _Maker) -> Iterator[Target]:
             axes=target.axes,
             select=target.select,
             based=target.based,
+            matched=target.matched,
         )
 
 
@@ -256,6 +259,12 @@ def _matched(maker: _Maker, question: Table) -> None:
         )
     if len({axis.labels for axis in axes}) != 1:
         raise UsageError(f"the table {question.name}: the matched variables differ in categories")
+    own = [maker.study.variable(name) for name in match.variables]
+    if len({(item.of, item.absent) for item in own}) != 1:
+        raise UsageError(
+            f"the table {question.name}: the matched variables differ in `of` or `absent`",
+            hint="How far one resident can move the table would depend on which of them counts.",
+        )
     names = (*others, match.by)
     for part, what in ((names, "axes"), (match.variables, "matched variables")):
         if len(maker.by_department(part)) != 1:
@@ -278,7 +287,8 @@ def _matched(maker: _Maker, question: Table) -> None:
             right=right,
             axes=(*kept, last),
             select=select,
-            based=(*names, *match.variables),
+            based=names,
+            matched=match.variables,
         )
     )
 
@@ -331,8 +341,12 @@ def _hazard(maker: _Maker, question: Hazard) -> None:
     start, entry = coding(maker.study, question.start), coding(maker.study, question.entry)
     months = coding(maker.study, question.duration)
     for axis in (start, entry, months):
-        if not axis.middles or any(b - a != 1 for a, b in itertools.pairwise(axis.middles)):
-            raise UsageError(f"{question.name}: {axis.variable} must be a whole number of months")
+        months_only = len(axis.middles) == axis.width
+        if not months_only or any(b - a != 1 for a, b in itertools.pairwise(axis.middles)):
+            raise UsageError(
+                f"{question.name}: {axis.variable} must be a whole number of months, which is "
+                "never missing; without `absent`"
+            )
     if coding(maker.study, question.event).width != 2:  # noqa: PLR2004
         raise UsageError(f"{question.name}: {question.event} must have two categories")
     left, right = maker.group([question.start]), maker.group([question.entry])

@@ -197,7 +197,8 @@ def bound(study: LinkedStudy, target: Target) -> ClipNorm:
     Raises:
         UsageError: nothing bounds it.
     """
-    own = [study.variable(name) for name in target.based]
+    # Of matched variables one counts for a row; they are alike, so the first stands for all.
+    own = [study.variable(name) for name in (*target.based, *target.matched[:1])]
     resident = [item for item in own if item.of == "resident"]
     based = not all(item.absent for item in resident)
     if len(resident) < len(own) and not based:

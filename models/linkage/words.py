@@ -94,20 +94,18 @@ def against_whom(study: LinkedStudy) -> Bilingual:
         en=(
             f"Three servers compute: {_list(servers, 'and')}, run by "
             f"{_list(study.committee.owners, 'and')}. If one of them, whichever it is, looks into "
-            f"everything it holds, it sees only random numbers{_full_noise(study).en}. This also "
-            "holds against a department that feeds in or knows the whole register, and against "
-            "everyone who reads the result."
+            f"everything it holds, it sees only random numbers{_full_noise(study).en}."
         ),
         sv=(
             f"Tre servrar räknar: {_list(_swedish(servers), 'och')}, som drivs av "
-            f"{_list(study.committee.owners, 'och')}. Om en av dem, vilken som helst, ser efter i "
-            f"allt den har ser den bara slumptal{_full_noise(study).sv}. Det gäller också mot en "
-            "förvaltning som matar in eller känner hela registret, och mot alla som läser "
-            "resultatet."
+            f"{_list(study.committee.owners, 'och')}. Om en av dem, vilken som helst, tittar på "
+            f"allt den har, ser den bara slumptal{_full_noise(study).sv}."
         ),
     )
+    private = study.privacy.protection is not Protection.NONE
+    everyone = (_EVERYONE,) if private else ()
     steps = (_HONEST_SERVER,) if layout(study).derived else ()
-    return _both(one, _POOLING, _HONEST, *steps)
+    return _both(one, *everyone, _POOLING, _HONEST, *steps)
 
 
 def sights(study: LinkedStudy) -> tuple[Sight, ...]:
@@ -147,8 +145,18 @@ _NOISY = Bilingual(
         "and only tables with noise in every cell are opened."
     ),
     sv=(
-        "Förvaltningarna delar upp sina uppgifter i slumpmässiga andelar; tabellerna räknas fram "
-        "på andelarna, och bara tabeller med brus i varje cell öppnas."
+        "Förvaltningarna delar upp sina uppgifter i slumpmässiga delar; tabellerna räknas fram "
+        "på delarna, och bara tabeller med brus i varje cell öppnas."
+    ),
+)
+_EVERYONE = Bilingual(
+    en=(
+        "The protection also holds against a department that feeds in or knows the whole register, "
+        "and against everyone who reads the result."
+    ),
+    sv=(
+        "Skyddet gäller också mot en förvaltning som matar in eller känner hela registret, och mot "
+        "alla som läser resultatet."
     ),
 )
 _NOTHING = Bilingual(
@@ -165,7 +173,7 @@ _POOLING = Bilingual(
     sv=(
         "Det gäller inte om två av de tre servrarna slår ihop vad de har: tillsammans kan de läsa "
         "alla uppgifter som förvaltningarna har delat upp. Ingenting i programmet kan hindra det. "
-        "Därför måste de tre ha ägare som inte lyder under varandra, och därför raderas andelarna "
+        "Därför måste de tre ha ägare som inte lyder under varandra, och därför raderas delarna "
         "när resultatet är klart."
     ),
 )
@@ -203,7 +211,7 @@ _SERVER = Bilingual(
         "asks, and which departments took part."
     ),
     sv=(
-        "Andelar som är slumptal, hur många invånare registret har, vad studien frågar, och vilka "
+        "Delar som är slumptal, hur många invånare registret har, vad studien frågar, och vilka "
         "förvaltningar som deltog."
     ),
 )
@@ -218,8 +226,8 @@ _ALSO = Bilingual(
         "another server, the records would have names."
     ),
     sv=(
-        "Den är också en av de tre servrarna och har andelar av de andras uppgifter, som för den "
-        "är slumptal. Den vet vilken rad som är vilken invånare: slår den ihop andelarna med en "
+        "Den är också en av de tre servrarna och har delar av de andras uppgifter, som för den "
+        "är slumptal. Den vet vilken rad som är vilken invånare: slår den ihop delarna med en "
         "annan server får uppgifterna namn."
     ),
 )

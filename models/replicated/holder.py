@@ -6,8 +6,9 @@
     holder.totals(unlinked, protected)     as chunk `holder.chunks` + 1
 
 Formal guarantee: a chunk that is asked for again gives the same bytes, and only for the same
-columns, so that no keystream and no nonce is ever used for two different things; columns that
-could move a table by more than `models.linkage.plan.bound` are refused before they are shared.
+columns, so that no keystream and no nonce is ever used for two different things; rows that are not
+zeros and ones, or have two ones in a group, are refused before they are shared. That of a household
+no more residents count than the study says is the work of `node.work.spine`.
 """
 
 import hashlib

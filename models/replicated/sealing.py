@@ -105,6 +105,11 @@ def own_secret(ephemeral: EphemeralKey) -> bytes:
     return derive(ephemeral.secret, b"own")
 
 
+def of_cohort(secret: bytes, *, cohort: str) -> bytes:
+    """Give a secret of two members, bound to all that agreed and their keys (digest, in hex)."""
+    return derive(secret, b"cohort", bytes.fromhex(cohort))
+
+
 def boxed(key: bytes, data: bytes, *, to: str) -> Box:
     """Give the one box that is sealed under `key`."""
     return Box(to=to, data=base64.b64encode(seal(key, nonce=0, aad=b"", data=data)).decode())

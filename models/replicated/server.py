@@ -20,8 +20,9 @@ elements.
 What is not guaranteed: two servers together have every record. A server that sends something else
 than it should spoils the tables; in tables without derived groups its error does not depend on the
 records, so it learns nothing by it. In tables with derived groups it can multiply rows by numbers
-of its choice before the noise is added, and so single somebody out: those need three servers that
-keep to the program, which is why the study binds its digest.
+of its choice before the noise is added, and so read the third group's values of very many rows:
+those need three servers that keep to the program, which is why the study binds its digest, and why
+`models.linkage.layout` refuses servers there that know whose rows they are.
 """
 
 from collections.abc import Mapping, Sequence

@@ -6,6 +6,7 @@ from models import documents
 from models.errors import NotJoinedError, RefusedError
 from models.governance.any_study import AnyStudy
 from models.randomness import Entropy
+from models.replicated.sealing import of_cohort, own_secret
 from models.secagg import agreement as agreements
 from models.secagg.agreement import Agreement, EphemeralKey, Joined, Offer, Offers
 from node.gate.gate import Gate
@@ -64,18 +65,19 @@ class Joining:
     def secret(self, other: str) -> bytes:
         """Give the secret that this member shares with another; with itself, one of its own.
 
+        It is bound to who agreed, with which keys: where one member has new keys, every secret of
+        the run is another one, so that nothing is sealed twice under the same key.
+
         Raises:
             NotJoinedError: nothing was agreed on.
             RefusedError: the other has not joined.
         """
         agreed = self.agreement
         if other == self._member:
-            from models.replicated.sealing import own_secret  # noqa: PLC0415 - torch: seconds
-
-            return own_secret(self._ephemeral())
+            return of_cohort(own_secret(self._ephemeral()), cohort=agreed.cohort.digest())
         for pair in agreed.pairs:
             if other in {pair.low, pair.high}:
-                return pair.secret
+                return of_cohort(pair.secret, cohort=agreed.cohort.digest())
         raise RefusedError(f"{other} has not joined the run")
 
     def offer(self) -> Offer:

@@ -52,7 +52,7 @@ class Computing:
         self._joining = joining
         self._gate = gate
         self._entropy = entropy
-        self._begin: Begin | None = None
+        self._begin = ""
         self._residents = 0
         self._server: Server | None = None
         self._erased: Erased | None = None
@@ -72,11 +72,12 @@ class Computing:
         """
         permit(self._gate, self.study, study_hash=self._hash)
         self._joining.pin()
-        if self._begin is None:
+        asked = documents.digest(documents.write(begin), domain="linked-begin")
+        if not self._begin:
             self._residents = self._agreed(begin)
             self._server = self._made(begin)
-            self._begin = begin
-        elif begin != self._begin:
+            self._begin = asked
+        elif asked != self._begin:
             raise RefusedError("the run was begun here with other seeds before")
         begun = Begun(residents=self._residents)
         self._gate.leave(self.study, leaving.BEGUN, {"begun": documents.write(begun)})
@@ -119,6 +120,8 @@ class Computing:
         if self._erased is None:
             self._erased = Erased(chunks=self._begun().erase())
             self._server = None
+            if self._member not in self.study.departments:
+                self._joining.leave()  # the keys of the boxes, which the coordinator still has
         self._gate.leave(self.study, leaving.ERASED, {"erased": documents.write(self._erased)})
         return self._erased
 

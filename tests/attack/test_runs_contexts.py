@@ -16,6 +16,7 @@ from studies import summed_study
 from models.governance.answers import Fault
 from models.governance.roster import Mode
 from models.privacy import sampler
+from models.randomness import Entropy
 from models.secagg import contexts
 from models.training import messages, studies
 from models.training.messages import EVALUATE, HISTOGRAM
@@ -247,15 +248,16 @@ def test_dropping_a_department_gives_its_value_under_five_shares_of_noise(
 def test_without_fresh_noise_it_gives_the_value_under_the_victims_share_alone(
     make: Callable[..., Hostile], monkeypatch: Patch
 ) -> None:
-    draw, kept = sampler.discrete_gaussian, {}
+    kept: dict[int, np.ndarray] = {}
 
-    def stale(*, scale: int, size: int, entropy: object) -> np.ndarray:
+    def stale(values: np.ndarray, *, scale: int, entropy: Entropy) -> None:
         """Draw once for each node, and use it for ever."""
         if id(entropy) not in kept:
-            kept[id(entropy)] = draw(scale=scale, size=size, entropy=entropy)
-        return kept[id(entropy)]
+            drawn = sampler.discrete_gaussian(scale=scale, size=values.size, entropy=entropy)
+            kept[id(entropy)] = drawn
+        values += kept[id(entropy)]
 
-    monkeypatch.setattr(sampler, "discrete_gaussian", stale)
+    monkeypatch.setattr(sampler, "add_discrete_gaussian", stale)
     attacker = make(WITNESSED)
     found = all_dropped(attacker).reshape(6, -1)
     share = kept[id(attacker.town[VICTIM].sums._bench._entropy)]

@@ -38,7 +38,7 @@ from models.governance.study import Study, StudyDraft
 from node import datasets
 from node.datasets import Dataset
 from protos.installed import code_digest
-from tests.bench import adult_runs, linked_tables, opacus_step, secure_sum, superlink
+from tests.bench import adult_runs, linked_fit, linked_tables, opacus_step, secure_sum, superlink
 
 NODES = residents.DEPARTMENTS[:3]
 ROUNDS = 50
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--adult", type=Path, help="folder with the published files of UCI Adult")
     data = parser.parse_args().adult
     console = Console(width=110)
-    for part in (*secure_sum.tables(), *linked_tables.tables()):
+    for part in (*secure_sum.tables(), *linked_tables.tables(), *linked_fit.tables()):
         console.print(part)
     if data is None:
         console.print("Not trained on UCI Adult: give its folder, make bench ADULT=DIR")

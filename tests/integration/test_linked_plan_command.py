@@ -202,6 +202,7 @@ def test_a_plan_names_the_traffic_between_servers_where_there_is_some(tmp_path) 
         )
     )
     text = text[:start] + variables + "questions:\n" + HAZARD + text[end:]
+    text = text.replace("- name: social-services\n      owner", "- name: care\n      owner")
     draft = any_study.read_draft(text, name="study.yaml")
     (made,) = linked_planning.variations(draft, declared.read_all([tmp_path]))
     item = linked_planning.planned(made)

@@ -52,6 +52,15 @@ def studies() -> list[LinkedStudy]:
         of=("eligible", "care"),
         match=Match(name="care", by="year", variables=("care_1", "care_2")),
     )
+    at_home = (own("when", "social", of="household"), category("when", "first", "second"))
+    own_care = [(own(f"care_{i}", "care"), category(f"care_{i}", *yes)) for i in (1, 2)]
+    by_home = Table(
+        kind="table",
+        name="by_home",
+        title=TEXT,
+        of=("care",),
+        match=Match(name="care", by="when", variables=("care_1", "care_2")),
+    )
     hazard = Hazard(
         kind="hazard",
         name="leaving",
@@ -81,6 +90,7 @@ def studies() -> list[LinkedStudy]:
                 [school, home, work], [table("x", "eligible", "help", "work")], privacy=terms
             ),
             linked_study([school, year, *care], [matched], privacy=terms),
+            linked_study([at_home, *own_care], [by_home], privacy=terms),
             linked_study(times, [hazard], privacy=terms),
             linked_study(
                 [flag, work, home, school],
@@ -144,3 +154,44 @@ def test_a_table_of_nothing_but_what_households_have_is_refused() -> None:
     alone = dataclasses.replace(study, questions=(table("alone", "help"),))
     with pytest.raises(UsageError, match="counts residents by what their household"):
         plan(alone)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [({}, {"of": "household"}), ({}, {"absent": True})],
+)
+def test_matched_variables_that_are_not_alike_are_refused(first: dict, second: dict) -> None:
+    """One of a resident's own beside one of the household's would count every one at home."""
+    yes = ("no", "yes")
+    when = (own("when", "social", of="household"), category("when", "first", "second"))
+    labels = ("no", "yes", "no record") if second.get("absent") else yes
+    cares = [
+        (own("care_1", "care", **first), category("care_1", *labels)),
+        (own("care_2", "care", **second), category("care_2", *yes)),
+    ]
+    asked = Table(
+        kind="table",
+        name="by_home",
+        title=TEXT,
+        of=("care",),
+        match=Match(name="care", by="when", variables=("care_1", "care_2")),
+    )
+    with pytest.raises(UsageError, match="differ in `of` or `absent`"):
+        plan(linked_study([when, *cares], [asked], privacy=privacy("household", 1)))
+
+
+def test_a_match_that_only_households_have_a_part_in_is_refused() -> None:
+    yes = ("no", "yes")
+    when = (own("when", "social", of="household"), category("when", "first", "second"))
+    cares = [
+        (own(f"care_{i}", "care", of="household"), category(f"care_{i}", *yes)) for i in (1, 2)
+    ]
+    asked = Table(
+        kind="table",
+        name="by_home",
+        title=TEXT,
+        of=("care",),
+        match=Match(name="care", by="when", variables=("care_1", "care_2")),
+    )
+    with pytest.raises(UsageError, match="counts residents by what their household"):
+        plan(linked_study([when, *cares], [asked], privacy=privacy("household", 1)))

@@ -212,8 +212,11 @@ def test_a_member_with_new_keys_does_not_come_into_a_run_that_was_charged(
 def test_before_the_charge_all_may_agree_and_be_ordered_anew(town: LinkedTown) -> None:
     town.agree()
     before = town.spine()
+    shared = town.parts["school"].joining.secret("auditor")
     restarted(town, "social")
     town.agree()
+    # Nothing is sealed twice under one key: also two that kept theirs have another secret.
+    assert town.parts["school"].joining.secret("auditor") != shared
     school = town.holding("school")
     with pytest.raises(NotJoinedError):
         school.seeds()  # under the earlier keys

@@ -239,3 +239,29 @@ def test_a_department_that_is_a_server_multiplies_no_columns() -> None:
     )
     with pytest.raises(UsageError, match="dep-1 is one of its departments"):
         layout(study)
+
+
+@pytest.mark.parametrize("name", ["began", "entry"])
+def test_months_that_may_be_missing_have_no_place_on_a_calendar(name: str) -> None:
+    asked = Hazard(
+        kind="hazard",
+        name="h",
+        title=TEXT,
+        start="began",
+        duration="lasted",
+        event="ended",
+        entry="entry",
+        bands=(2,),
+        window=3,
+    )
+    study = linked_study(
+        [
+            (own("began", "one", absent=name == "began"), integer("began", 0, 11)),
+            (own("lasted", "one"), integer("lasted", 1, 4)),
+            (own("ended", "one"), category("ended", *YES)),
+            (own("entry", "two", absent=name == "entry"), integer("entry", 2, 11)),
+        ],
+        [asked],
+    )
+    with pytest.raises(UsageError, match=f"{name} must be a whole number of months"):
+        layout(study)
