@@ -18,7 +18,7 @@ from models.linkage.coding import Coding
 from models.linkage.estimates import figures
 from models.linkage.estimates.answers import answers
 from models.linkage.estimates.figures import Answer, Figure, Kind
-from models.linkage.layout import Target
+from models.linkage.groups import Target
 from models.linkage.plan import plan
 from models.linkage.tables import Counts, NoisyTable, Opened
 from models.quantities import NoiseVariance

@@ -33,7 +33,8 @@ from models.errors import AccountingError, BudgetExhaustedError, UsageError
 from models.governance.cost import JointGaussianEvent, NonPrivateEvent, PrivacyCost
 from models.governance.linked import LinkedStudy
 from models.governance.study import Protection
-from models.linkage.layout import Layout, Target, layout
+from models.linkage.groups import Layout, Target
+from models.linkage.layout import layout
 from models.privacy import shared_noise
 from models.privacy.sampler import LARGEST_SCALE
 from models.privacy.shared_noise import LogGap

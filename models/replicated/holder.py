@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from models.errors import AccountingError, RefusedError
 from models.governance.linked import LinkedStudy
-from models.linkage.layout import Group
+from models.linkage.groups import Group
 from models.linkage.plan import TOTALS, plan
 from models.randomness import Entropy
 from models.replicated import sealing, sharing

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import torch
 
-from models.linkage.layout import PRODUCT, Derived, Layout, Target
+from models.linkage.groups import PRODUCT, Derived, Layout, Target
 
 _PANEL = 64
 """Columns that are put together: enough for torch's blocked product, few enough to waste little."""

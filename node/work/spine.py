@@ -14,7 +14,7 @@ import numpy.typing as npt
 from models.errors import DataContractError
 from models.governance.linked import LinkedStudy, LinkedVariable
 from models.linkage.coding import NONE, coding
-from models.linkage.layout import Group, Layout
+from models.linkage.groups import Group, Layout
 from models.replicated import mixing
 from models.replicated.mixing import SpineKey
 from models.schema import StudyColumn

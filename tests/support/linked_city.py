@@ -12,7 +12,7 @@ from scripted import ScriptedEntropy
 
 from models.governance.linked import LinkedStudy
 from models.linkage.coding import NONE
-from models.linkage.layout import PRODUCT, Group
+from models.linkage.groups import PRODUCT, Group
 from models.linkage.plan import plan
 from models.privacy import sampler
 from models.privacy.sampler import Integers

@@ -21,7 +21,7 @@ from models.governance.linked import LinkedDraft, LinkedStudy
 from models.governance.linked_resolution import datasets, resolve_linked
 from models.governance.study import Protection
 from models.linkage.coding import NONE, Coding, coding
-from models.linkage.layout import LAG, Group, Layout, Target
+from models.linkage.groups import LAG, Group, Layout, Target
 from models.linkage.plan import plan
 from models.linkage.tables import Opened, opened
 from models.schema import CategoryColumn

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.governance.linked import LinkedStudy
 from models.linkage.coding import NONE, Coding, coding
-from models.linkage.layout import LAG, Derived, Group, Target
+from models.linkage.groups import LAG, Derived, Group, Target
 from models.linkage.plan import plan
 
 Records = Mapping[str, Mapping[int, int]]

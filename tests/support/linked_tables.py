@@ -14,7 +14,8 @@ from linked_studies import TEXT, linked_study
 from models.governance.linked import LinkedPrivacy, LinkedStudy, LinkedVariable
 from models.governance.questions import Question
 from models.governance.study import Protection
-from models.linkage.layout import LAG, Derived, Group, Layout, Target, layout
+from models.linkage.groups import LAG, Derived, Group, Layout, Target
+from models.linkage.layout import layout
 from models.linkage.plan import plan
 from models.linkage.tables import NoisyTable, Opened
 from models.quantities import Delta, Epsilon, NoiseVariance

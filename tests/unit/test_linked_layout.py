@@ -19,7 +19,8 @@ from models.errors import UsageError
 from models.governance.linked import Committee, LinkedVariable, Server
 from models.governance.questions import Hazard, Match, Relations
 from models.linkage.coding import NONE, coding
-from models.linkage.layout import LAG, PRODUCT, layout
+from models.linkage.groups import LAG, PRODUCT
+from models.linkage.layout import layout
 from models.schema import Missing, NumericColumn
 
 YES = ("no", "yes")
