@@ -27,7 +27,8 @@ def show(outcome: Outcome, federation: Federation) -> None:
     console.print(table)
     console.print(
         "crude: what the same records say without the other departments' knowledge, or without "
-        "the clock of assistance.\nOf a test the truth is what chance alone would give. "
+        "the clock of assistance; of J2 a difference of shares, so compare its sign.\n"
+        "Of a test the truth is what chance alone would give. "
         "(drowned): the noise hides it; a larger ε, or more residents, would show it."
     )
     console.print(

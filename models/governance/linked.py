@@ -145,7 +145,7 @@ class LinkedPrivacy:
 
     __pydantic_config__ = STRICT
 
-    protection: Literal[Protection.SECURE_SUM, Protection.NONE]
+    protection: Protection
     unit: Literal["resident", "household"] = "resident"
     rows_per_household: _FEW = 1
     epsilon: Epsilon | None = None
@@ -155,6 +155,8 @@ class LinkedPrivacy:
 
     def __post_init__(self) -> None:
         """Refuse protection without ε and δ, and ε or δ without protection."""
+        if self.protection is Protection.LOCAL_NOISE:
+            raise ValueError("a linked study has the protection secure-sum, or none")
         private = self.protection is not Protection.NONE
         if private != (self.epsilon is not None) or private != (self.delta is not None):
             raise ValueError(

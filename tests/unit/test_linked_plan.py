@@ -12,6 +12,7 @@ from linked_studies import OPEN, PRIVATE, category, linked_study, own, school_st
 from models.errors import ProtocolViolationError, UsageError
 from models.governance.cost import NonPrivateEvent
 from models.governance.questions import Match
+from models.governance.study import Protection
 from models.linkage import plan as plans
 from models.linkage.plan import CARRIERS, SERVERS, plan
 from models.linkage.tables import opened
@@ -122,3 +123,8 @@ def test_numbers_that_cannot_be_counts_are_refused(value: int) -> None:
     units[1] = value
     with pytest.raises(ProtocolViolationError, match="no counts"):
         opened(study, units, residents=1000)
+
+
+def test_local_noise_is_no_protection_of_a_linked_study() -> None:
+    with pytest.raises(ValueError, match="secure-sum, or none"):
+        dataclasses.replace(PRIVATE, protection=Protection.LOCAL_NOISE)
