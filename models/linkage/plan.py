@@ -5,7 +5,9 @@ hold about one unit (a resident, or all residents of a household of the register
 register is public. The vector of all opened cells and totals moves between D and D' by at most
 `CountNoise.reach` counts (L2). Proof: a group has at most one 1 in a row, so a row adds at most 1
 to one cell of a target. A target is *based* if some axis, of the residents' own records, has no
-category for `no record`: then only rows with such a record count.
+category for `no record`: then only rows with such a record count. Of matched variables one counts
+for a row, and which one differs from row to row; `models.linkage.layout` has them alike in whose
+records they are of and in that category, so that each stands for all.
 
 1. Without households: one row. It loses its 1 (moves by 1) if the target is based, and else goes to
    the cell of those without records (√2).
